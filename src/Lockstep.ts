@@ -1,0 +1,117 @@
+import { PgClient } from "@effect/sql-pg"
+import { Layer } from "effect"
+import { SourceCache } from "./cache/SourceCache.ts"
+import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
+import { Counters } from "./coordination/Counters.ts"
+import { Generations } from "./coordination/Generations.ts"
+import { LockSession } from "./coordination/LockSession.ts"
+import { type Identity, Membership } from "./coordination/Membership.ts"
+import { Notifications } from "./coordination/Notifications.ts"
+import { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
+import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
+import { ReindexQueue } from "./coordination/ReindexQueue.ts"
+import { SessionConfig } from "./coordination/SessionConfig.ts"
+import { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
+import type { RealmUrl } from "./domain/RealmUrl.ts"
+import { Invalidation } from "./lifecycle/Invalidation.ts"
+import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
+import { Reconciler } from "./realms/Reconciler.ts"
+import { JobTable } from "./store/JobTable.ts"
+import { MemoryDatabase } from "./store/MemoryDatabase.ts"
+import { migrate } from "./store/migrations.ts"
+import { ModuleTable } from "./store/ModuleTable.ts"
+import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
+import { PoolConnections } from "./store/PoolConnections.ts"
+import { RealmTable } from "./store/RealmTable.ts"
+import { RealmVersionTable } from "./store/RealmVersionTable.ts"
+import { ReplicaTable } from "./store/ReplicaTable.ts"
+import { Transaction } from "./store/Transaction.ts"
+import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
+
+/** What a host or the program decides. */
+export interface LockstepOptions extends Roots, Identity {
+  /** Base of realm URLs, the same on every replica; ends in a slash. */
+  readonly publicUrl: RealmUrl
+  /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions. */
+  readonly cacheBytes: number
+  readonly transpiler: TranspilerOptions
+}
+
+const storeSql = Layer.mergeAll(
+  JobTable.layer,
+  ModuleTable.layer,
+  ModuleTranspileTable.layer,
+  PoolConnections.layer,
+  RealmTable.layer,
+  RealmVersionTable.layer,
+  ReplicaTable.layer,
+  Transaction.layer
+)
+
+const storeMemory = Layer.mergeAll(
+  JobTable.layerMemory,
+  ModuleTable.layerMemory,
+  ModuleTranspileTable.layerMemory,
+  PoolConnections.layerMemory,
+  RealmTable.layerMemory,
+  RealmVersionTable.layerMemory,
+  ReplicaTable.layerMemory,
+  Transaction.layerMemory
+).pipe(Layer.provideMerge(MemoryDatabase.layer))
+
+const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
+  Layer.provideMerge(SessionConfig.layer)
+)
+
+const coordinationMemory = Layer.mergeAll(
+  PopulateCoordinator.layerMemory,
+  RealmWriteLock.layerMemory,
+  Notifications.layerMemory
+)
+
+/** Everything above the stores and the coordination: the same for a fleet and for one process. */
+const services = (options: LockstepOptions) => {
+  const { cacheBytes, publicUrl } = options
+  return Layer.mergeAll(
+    DefinitionLookup.layer(cacheBytes / 8),
+    Invalidation.layer,
+    Reconciler.layer(publicUrl),
+    SourceCache.layer(cacheBytes * 3 / 8),
+    TranspiledModuleCache.layer(cacheBytes / 2)
+  ).pipe(
+    Layer.provideMerge(Layer.mergeAll(
+      Generations.layer,
+      Membership.layer(options),
+      RealmFiles.layer(options),
+      ReindexQueue.layer
+    ))
+  )
+}
+
+/**
+ * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.
+ */
+export const layer = (options: LockstepOptions) =>
+  services(options).pipe(
+    Layer.provideMerge(Transpiler.layer(options.transpiler)),
+    Layer.provideMerge(coordinationSql),
+    Layer.provideMerge(storeSql),
+    Layer.provideMerge(Counters.layer),
+    Layer.provide(Layer.effectDiscard(migrate))
+  )
+
+/** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
+export const layerMemory = (options: LockstepOptions) =>
+  services(options).pipe(
+    Layer.provideMerge(Transpiler.layerInline(options.transpiler)),
+    Layer.provideMerge(coordinationMemory),
+    Layer.provideMerge(storeMemory),
+    Layer.provideMerge(Counters.layer)
+  )
+
+/** For the program: `layer` on a pool of its own. */
+export const layerProgram = (
+  options: LockstepOptions,
+  database: Parameters<typeof PgClient.layer>[0]
+) => layer(options).pipe(Layer.provideMerge(PgClient.layer(database)))

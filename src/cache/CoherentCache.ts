@@ -1,0 +1,158 @@
+import { Deferred, Effect, Exit, Fiber, type Option, type Scope } from "effect"
+import { LRUCache } from "lru-cache"
+import type { Counters } from "../coordination/Counters.ts"
+import type { Fence } from "../coordination/Fence.ts"
+import type { RealmView } from "../coordination/Generations.ts"
+import type { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
+import type { DatabaseError } from "../domain/errors.ts"
+import type { FenceToken } from "../store/CacheTable.ts"
+import { populate } from "./populate.ts"
+
+/** What is asked for: `path` within the realm of `view`, made from the bytes that `contentKey` stands for. */
+export interface CacheKey {
+  readonly view: RealmView
+  readonly path: string
+  readonly contentKey: string
+}
+
+/** Where an answer came from: this process, the shared table, another reader's run, or a run of its own. */
+export type Origin = "l1" | "l2" | "joined" | "computed"
+
+export interface Answer<A> {
+  readonly value: A
+  readonly origin: Origin
+}
+
+/** The shared tier (L2), as one table offers it. */
+export interface SharedTier<A> {
+  readonly read: (
+    realmUrl: string,
+    path: string,
+    contentKey: string
+  ) => Effect.Effect<Option.Option<A>, DatabaseError>
+  readonly write: (
+    realmUrl: string,
+    path: string,
+    contentKey: string,
+    token: FenceToken,
+    value: A
+  ) => Effect.Effect<boolean, DatabaseError>
+}
+
+export interface Options<K extends CacheKey, A, E, R> {
+  /** Prefix of the coalescing key, so that flows never meet. */
+  readonly flow: string
+  /** L1's bound. */
+  readonly capacityBytes: number
+  /** Bytes that a value takes in L1. */
+  readonly sizeOf: (value: A) => number
+  readonly shared: SharedTier<A>
+  /** Makes the value from its source. Its failures reach every waiter and are not kept. */
+  readonly compute: (key: K) => Effect.Effect<A, E, R>
+  readonly coordinator: PopulateCoordinator["Service"]
+  readonly counters: Counters["Service"]
+}
+
+interface Fenced {
+  readonly fence: Fence
+  readonly token: number
+  readonly contentKey: string
+}
+
+interface Entry<A> extends Fenced {
+  readonly value: A
+}
+
+/** One run that any number of readers wait for. */
+interface Flight<A, E> extends Fenced {
+  readonly done: Deferred.Deferred<Answer<A>, E>
+  waiters: number
+  fiber?: Fiber.Fiber<void>
+}
+
+/** A coherent cache of one kind of derived artifact. */
+export interface CoherentCache<K extends CacheKey, A, E> {
+  readonly get: (key: K) => Effect.Effect<Answer<A>, E>
+  /** Bytes in L1. */
+  readonly bytes: () => number
+}
+
+/**
+ * The one engine of Lockstep: L1, single flight, L2, coordinator, compute, fenced write. It knows nothing of modules.
+ *
+ * Nothing is pushed out when a path is invalidated. Entries and flights carry the fence token of the view that they were
+ * made under, and are passed over as soon as that token does not hold any more: an invalidation costs the same however
+ * much is cached.
+ */
+export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
+  options: Options<K, A, E, R>
+): Effect.fn.Return<CoherentCache<K, A, E>, never, R | Scope.Scope> {
+  const { counters, sizeOf } = options
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context<R>()
+  const entries = new LRUCache<string, Entry<A>>({
+    maxSize: options.capacityBytes,
+    sizeCalculation: (entry, id) => sizeOf(entry.value) + 2 * id.length + 128
+  })
+  const flights = new Map<string, Flight<A, E>>()
+  const holds = (made: Fenced, { contentKey, path, view }: K) =>
+    made.fence === view.fence && made.contentKey === contentKey && made.fence.holds(made.token, path)
+
+  const fencedOf = ({ contentKey, view: { fence, token } }: K): Fenced => ({ fence, token, contentKey })
+
+  const run = (id: string, flight: Flight<A, E>, key: K) =>
+    populate(options, key).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          // By identity: an old run that settles late must neither remove nor answer for a newer one (S3).
+          if (flights.get(id) === flight) {
+            flights.delete(id)
+            // I1: a value whose path was invalidated since its token was taken reaches its waiters, and nobody else.
+            if (Exit.isSuccess(exit) && flight.fence.holds(flight.token, key.path)) {
+              entries.set(id, { ...fencedOf(key), value: exit.value.value })
+            }
+          }
+          Deferred.doneUnsafe(flight.done, exit)
+        })
+      ),
+      Effect.exit,
+      Effect.asVoid,
+      Effect.provideContext(context)
+    )
+
+  const join = (id: string, flight: Flight<A, E>): Effect.Effect<Answer<A>, E> =>
+    Effect.onInterrupt(Deferred.await(flight.done), () =>
+      Effect.suspend(() => {
+        // S4: the work stops when its last waiter leaves, and not before.
+        if (--flight.waiters > 0) return Effect.void
+        if (flights.get(id) === flight) flights.delete(id)
+        return flight.fiber === undefined ? Effect.void : Fiber.interrupt(flight.fiber)
+      }))
+
+  const get = (key: K): Effect.Effect<Answer<A>, E> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        // One synchronous step from look to entry in the book: an invalidation could fall into any gap.
+        const id = `${key.view.row.realmUrl}\0${key.path}`
+        const entry = entries.get(id)
+        if (entry !== undefined && holds(entry, key)) {
+          counters.l1Hits++
+          return Effect.succeed<Answer<A>>({ value: entry.value, origin: "l1" })
+        }
+        const flying = flights.get(id)
+        if (flying !== undefined && holds(flying, key)) {
+          flying.waiters++
+          counters.joined++
+          return Effect.map(restore(join(id, flying)), ({ value }): Answer<A> => ({ value, origin: "joined" }))
+        }
+        const flight: Flight<A, E> = { ...fencedOf(key), done: Deferred.makeUnsafe(), waiters: 1 }
+        flights.set(id, flight)
+        return Effect.flatMap(Effect.forkIn(Effect.interruptible(run(id, flight, key)), scope), (fiber) => {
+          flight.fiber = fiber
+          return restore(join(id, flight))
+        })
+      })
+    )
+
+  return { get, bytes: () => entries.calculatedSize }
+})

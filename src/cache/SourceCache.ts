@@ -1,0 +1,86 @@
+import * as crypto from "node:crypto"
+import { Context, Effect, Layer } from "effect"
+import { LRUCache } from "lru-cache"
+import type { Fence } from "../coordination/Fence.ts"
+import type { RealmView } from "../coordination/Generations.ts"
+import type { FileFailure, FileNotFound } from "../domain/errors.ts"
+import { aliasCandidates } from "../domain/ModulePath.ts"
+import { RealmFiles, type Stamp } from "../realms/RealmFiles.ts"
+
+/** A file of a realm as it was read: immutable, and shared by everybody who asks. */
+export interface SourceFile {
+  /** Realm-relative path with its extension. */
+  readonly canonicalPath: string
+  readonly bytes: Uint8Array
+  /** SHA-256 of the bytes, in base64url. */
+  readonly hash: string
+}
+
+interface Entry {
+  readonly fence: Fence
+  readonly token: number
+  readonly stamp: Stamp
+  readonly file: SourceFile
+}
+
+/**
+ * The bytes of realms' files in memory (S1), by realm and by the name that was asked for: a path, or an alias (a path
+ * without its extension). A read that was under way during an invalidation does not refill it.
+ *
+ * Source realms are edited in place by anyone, so a hit there is compared with the file's stamp on disk.
+ */
+export class SourceCache extends Context.Service<SourceCache, {
+  /** Reads a file by its path, or a module by its alias. */
+  readonly read: (view: RealmView, path: string) => Effect.Effect<SourceFile, FileNotFound | FileFailure>
+}>()("lockstep/cache/SourceCache") {
+  static readonly layer = (capacityBytes: number) =>
+    Layer.effect(
+      SourceCache,
+      Effect.gen(function*() {
+        const files = yield* RealmFiles
+        const entries = new LRUCache<string, Entry>({
+          maxSize: capacityBytes,
+          sizeCalculation: (entry, id) => entry.file.bytes.length + 2 * id.length + 256
+        })
+
+        const fromDisk = Effect.fnUntraced(function*(view: RealmView, id: string, path: string) {
+          const { canonicalPath, found } = yield* resolve(files, view, path)
+          const hash = crypto.createHash("sha256").update(found.bytes).digest("base64url")
+          const file: SourceFile = { canonicalPath, bytes: found.bytes, hash }
+          const { fence, token } = view
+          if (fence.holds(token, path) && fence.holds(token, canonicalPath)) {
+            entries.set(id, { fence, token, stamp: found.stamp, file })
+          }
+          return file
+        })
+
+        const read = (view: RealmView, path: string): Effect.Effect<SourceFile, FileNotFound | FileFailure> => {
+          const id = `${view.row.realmUrl}\0${path}`
+          const entry = entries.get(id)
+          const holds = entry !== undefined && entry.fence === view.fence &&
+            view.fence.holds(entry.token, path) && view.fence.holds(entry.token, entry.file.canonicalPath)
+          if (!holds) return fromDisk(view, id, path)
+          if (view.row.kind === "published") return Effect.succeed(entry.file)
+          return files.stamp(view.row, entry.file.canonicalPath).pipe(
+            Effect.flatMap((stamp) => stamp === entry.stamp ? Effect.succeed(entry.file) : fromDisk(view, id, path)),
+            Effect.catchTag("FileNotFound", () => fromDisk(view, id, path))
+          )
+        }
+
+        return SourceCache.of({ read: (view, path) => Effect.suspend(() => read(view, path)) })
+      })
+    )
+}
+
+/** A file under its own name wins over the modules that the name may be an alias of. */
+const resolve = Effect.fnUntraced(function*(files: RealmFiles["Service"], view: RealmView, path: string) {
+  const missing = yield* Effect.result(files.read(view.row, path))
+  if (missing._tag === "Success") return { canonicalPath: path, found: missing.success }
+  if (missing.failure._tag !== "FileNotFound") return yield* missing.failure
+  for (const canonicalPath of aliasCandidates(path)) {
+    const found = yield* Effect.result(files.read(view.row, canonicalPath))
+    if (found._tag === "Success") return { canonicalPath, found: found.success }
+    if (found.failure._tag !== "FileNotFound") return yield* found.failure
+  }
+  return yield* missing.failure
+})

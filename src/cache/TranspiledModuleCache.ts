@@ -1,0 +1,103 @@
+import * as crypto from "node:crypto"
+import { Context, Effect, Layer, Option } from "effect"
+import { Counters } from "../coordination/Counters.ts"
+import type { RealmView } from "../coordination/Generations.ts"
+import { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
+import { ModuleTranspileTable, type TranspiledRow } from "../store/ModuleTranspileTable.ts"
+import { type TranspileFailure, Transpiler } from "../transpile/Transpiler.ts"
+import { type Answer, type CacheKey, make } from "./CoherentCache.ts"
+import { contentKey } from "./contentKey.ts"
+import type { SourceFile } from "./SourceCache.ts"
+
+/** A module as it is served. */
+export interface TranspiledModule {
+  /** JavaScript, UTF-8. */
+  readonly body: Uint8Array
+  /** Response headers that belong to the representation: `content-type` and a strong `etag`. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Import specifiers, as written. */
+  readonly dependencyKeys: ReadonlyArray<string>
+}
+
+interface Key extends CacheKey {
+  readonly source: SourceFile
+}
+
+/** Rows larger than this stay out of L2: a database is no place for them. */
+const maxSharedBytes = 8 * 1024 * 1024
+
+/** Transpiled modules (S2 to S11), the first instance of the engine. */
+export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache, {
+  /** The JavaScript of a module whose source was read under `view`. */
+  readonly get: (view: RealmView, source: SourceFile) => Effect.Effect<Answer<TranspiledModule>, TranspileFailure>
+  /** Bytes in L1. */
+  readonly bytes: () => number
+}>()("lockstep/cache/TranspiledModuleCache") {
+  static readonly layer = (capacityBytes: number) =>
+    Layer.effect(
+      TranspiledModuleCache,
+      Effect.gen(function*() {
+        const transpiler = yield* Transpiler
+        const table = yield* ModuleTranspileTable
+        const coordinator = yield* PopulateCoordinator
+        const counters = yield* Counters
+
+        const compute = ({ source, view }: Key) =>
+          Effect.suspend(() => {
+            counters.transpiles++
+            return transpiler.transpile({
+              group: view.row.realmUrl,
+              path: source.canonicalPath,
+              bytes: source.bytes
+            })
+          }).pipe(Effect.map(({ code, dependencies }): TranspiledModule => {
+            const body = Buffer.from(code)
+            return { body, headers: headersOf(body), dependencyKeys: dependencies }
+          }))
+
+        const engine = yield* make<Key, TranspiledModule, TranspileFailure, never>({
+          flow: "transpile",
+          capacityBytes,
+          sizeOf: (module) => module.body.length + 512,
+          coordinator,
+          counters,
+          compute,
+          shared: {
+            read: (realmUrl, path, key) => Effect.map(table.read(realmUrl, path, key), Option.map(fromRow)),
+            write: (realmUrl, path, key, token, module) =>
+              module.body.length > maxSharedBytes
+                ? Effect.succeed(true)
+                : table.write(realmUrl, path, key, token, toRow(module))
+          }
+        })
+
+        return TranspiledModuleCache.of({
+          get: (view, source) =>
+            engine.get({
+              view,
+              source,
+              path: source.canonicalPath,
+              contentKey: contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
+            }),
+          bytes: engine.bytes
+        })
+      })
+    )
+}
+
+const headersOf = (body: Uint8Array) => ({
+  "content-type": "text/javascript; charset=utf-8",
+  etag: `"js-${crypto.createHash("sha256").update(body).digest("base64url").slice(0, 32)}"`
+})
+
+const fromRow = (row: TranspiledRow): TranspiledModule => ({
+  body: Buffer.from(row.body),
+  headers: row.headers,
+  dependencyKeys: row.dependency_keys
+})
+
+const toRow = (module: TranspiledModule): TranspiledRow => ({
+  body: Buffer.from(module.body.buffer, module.body.byteOffset, module.body.byteLength).toString("utf8"),
+  headers: module.headers,
+  dependency_keys: module.dependencyKeys
+})

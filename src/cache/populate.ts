@@ -1,0 +1,88 @@
+import { Clock, Effect, Fiber, Option, Random } from "effect"
+import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
+
+/** How long a loser waits for winners before it works for itself (S13). */
+const patienceMillis = 30_000
+
+/**
+ * What a miss in L1 costs: look in L2; else be elected and compute; else wait for whoever was. L2 is best effort: when
+ * it or the coordination fails, the caller still gets its value (S10).
+ */
+export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
+  options: Options<K, A, E, R>,
+  key: K
+): Effect.fn.Return<Answer<A>, E, R> {
+  const { coordinator, counters } = options
+  const { contentKey, path, view } = key
+  const { realmUrl } = view.row
+  const coalesceKey = `${options.flow}|${realmUrl}|${path}`
+
+  const lost = <B>(otherwise: B) => (cause: unknown) =>
+    Effect.as(
+      Effect.andThen(
+        Effect.sync(() => counters.l2Errors++),
+        Effect.logWarning(`The shared cache could not be used for ${path} in ${realmUrl}`, cause)
+      ),
+      otherwise
+    )
+
+  const lookUp = options.shared.read(realmUrl, path, contentKey).pipe(
+    Effect.catch(lost(Option.none<A>()))
+  )
+
+  const work = Effect.gen(function*() {
+    const value = yield* options.compute(key)
+    // I1: fenced by the generation and the incarnation that were read before any byte.
+    const token = { generation: view.row.generation, incarnation: view.incarnation }
+    const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(
+      Effect.catch(lost(true))
+    )
+    if (!accepted) counters.l2WriteRejected++
+    return { value, origin: "computed" } as const
+  })
+
+  const found = yield* lookUp
+  if (Option.isSome(found)) {
+    counters.l2Hits++
+    return { value: found.value, origin: "l2" }
+  }
+
+  // The winner looks again: the row may have come between its first look and the lock. Its own failure is kept apart
+  // from the coordination's, which is no reason to fail.
+  const elected = coordinator.tryAcquireAndRun(
+    coalesceKey,
+    Effect.result(
+      Effect.flatMap(
+        lookUp,
+        (row): Effect.Effect<Answer<A>, E, R> =>
+          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: "joined" }) : work
+      )
+    )
+  )
+
+  const deadline = (yield* Clock.currentTimeMillis) + patienceMillis
+  let waited = false
+  while ((yield* Clock.currentTimeMillis) < deadline) {
+    // Listening starts before the try: a winner that ends in between is heard.
+    const ended = yield* Effect.forkChild(
+      coordinator.waitForKey(coalesceKey, yield* Random.nextIntBetween(50, 150)),
+      { startImmediately: true }
+    )
+    const won = yield* Effect.catch(elected, (error) => Effect.as(lost(undefined)(error), "uncoordinated" as const))
+    if (won === "uncoordinated") break
+    if (Option.isSome(won)) {
+      const answer = yield* Effect.fromResult(won.value)
+      if (answer.origin === "joined") counters.joined++
+      else if (waited) counters.takeovers++
+      return answer
+    }
+    waited = true
+    yield* Fiber.join(ended)
+    const row = yield* lookUp
+    if (Option.isSome(row)) {
+      counters.joined++
+      return { value: row.value, origin: "joined" }
+    }
+  }
+  return yield* work
+})

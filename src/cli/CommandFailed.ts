@@ -1,0 +1,15 @@
+import { Runtime, Schema } from "effect"
+
+/** A command that could not do its work (exit 1). The message says in one line what is wrong and what to do. */
+export class CommandFailed extends Schema.TaggedError<CommandFailed>("lockstep/cli/CommandFailed")("CommandFailed", {
+  message: Schema.String
+}) {
+  // The program prints the message itself, without a stack trace.
+  override readonly [Runtime.errorReported] = false
+}
+
+/** The command line is wrong (exit 2), which has been said already. */
+export class UsageError extends Schema.TaggedError<UsageError>("lockstep/cli/UsageError")("UsageError", {}) {
+  override readonly [Runtime.errorReported] = false
+  override readonly [Runtime.errorExitCode] = 2
+}

@@ -1,0 +1,79 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { Config, Console, Effect, Schema } from "effect"
+import { Flag } from "effect/cli"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { CommandFailed } from "./CommandFailed.ts"
+import { describeProblem } from "./problem.ts"
+import { parseServerUrl } from "./quantities.ts"
+import { rootMessage } from "./systemError.ts"
+
+/** What every command that talks to a server takes. */
+export const clientFlags = {
+  server: Flag.String("server").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("any replica, or what stands in front of them (LOCKSTEP_SERVER, http://localhost:4201)"),
+    Flag.withFallbackConfig(Config.String("LOCKSTEP_SERVER")),
+    Flag.withDefault("http://localhost:4201"),
+    Flag.filterMap(parseServerUrl, () => "an http or https URL, such as http://localhost:4201")
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("print the server's JSON answer"),
+    Flag.withoutNegation,
+    Flag.withDefault(false)
+  )
+}
+
+export interface ClientFlags {
+  readonly server: string
+  readonly json: boolean
+}
+
+// A publish copies a realm and waits for every replica; nothing that a server does for a command may take longer.
+const answerDeadline = "2 minutes"
+
+/** One request to the server; whatever status it answers with. */
+export const send = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
+  const client = yield* HttpClient.HttpClient
+  return yield* client.execute(HttpClientRequest.prependUrl(request, server)).pipe(
+    Effect.flatMap((response) => Effect.map(response.text, (body) => ({ status: response.status, body }))),
+    Effect.mapError((error) =>
+      new CommandFailed({
+        message: `cannot reach a Lockstep server at ${server} (${rootMessage(error)}): ` +
+          `start one with "lockstep serve", or name another with --server or LOCKSTEP_SERVER`
+      })
+    ),
+    Effect.timeoutOrElse({
+      duration: answerDeadline,
+      orElse: () => Effect.fail(new CommandFailed({ message: `${server} did not answer within ${answerDeadline}` }))
+    })
+  )
+}, Effect.provide(NodeHttpClient.layerNodeHttp))
+
+/** The JSON body of a request that must succeed. A problem that the server tells of is the command's failure. */
+const ask = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
+  const { body, status } = yield* send(server, request)
+  if (status >= 400) return yield* new CommandFailed({ message: describeProblem(status, body) })
+  return body
+})
+
+export const get = (server: string, path: string) => ask(server, HttpClientRequest.get(path))
+
+export const post = (server: string, path: string, body: unknown) =>
+  ask(server, HttpClientRequest.post(path).pipe(HttpClientRequest.bodyJsonUnsafe(body)))
+
+/** Prints an answer: as it came with `--json`, or else as `describe` puts it for people. */
+export const print = <A>(
+  { json, server }: ClientFlags,
+  body: string,
+  schema: Schema.Codec<A, unknown>,
+  describe: (answer: A) => string
+) =>
+  json ? Console.log(body) : decodeAnswer(server, body, schema).pipe(
+    Effect.flatMap((answer) => Console.log(describe(answer)))
+  )
+
+export const decodeAnswer = <A>(server: string, body: string, schema: Schema.Codec<A, unknown>) =>
+  Effect.mapError(
+    Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(body),
+    () => new CommandFailed({ message: `what answers at ${server} is no Lockstep server of this version` })
+  )

@@ -1,0 +1,46 @@
+import { constants } from "node:os"
+import { Cause, Effect, Exit, Runtime } from "effect"
+
+// The embedded database and the open connections have shorter deadlines of their own: this one is the last resort.
+const drainDeadline = "8500 millis"
+
+// Of Ctrl-C a terminal tells npm and its child, and npm tells the child again: two signals, one wish.
+const sameWish = "1 second"
+
+/**
+ * Bounds what follows the first SIGINT or SIGTERM, which the runtime turns into an interruption: whatever still runs
+ * after 9.5 s is abandoned, and a second signal ends the process at once.
+ */
+export const boundTermination = () => {
+  let signals = 0
+  let impatient = false
+  const onSignal = (signal: "SIGINT" | "SIGTERM") => {
+    const exit = () => process.exit(process.exitCode ?? 128 + constants.signals[signal])
+    signals += 1
+    if (impatient) exit()
+    if (signals > 1) return
+    Effect.runFork(Effect.gen(function*() {
+      yield* Effect.sleep(sameWish)
+      impatient = true
+      yield* Effect.sleep(drainDeadline)
+      exit()
+    }))
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+}
+
+/** Like the runtime's own, but an interrupted command may have set `process.exitCode`: for `serve` a signal is success. */
+export const teardown: Runtime.Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    ? onExit(Number(process.exitCode ?? 130))
+    : Runtime.defaultTeardown(exit, onExit)
+
+/** A reader that goes away (`lockstep realms | head -1`) is no failure. */
+export const ignoreClosedPipes = () => {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error
+    })
+  }
+}

@@ -1,0 +1,23 @@
+import { Context, Layer } from "effect"
+
+const zero = () => ({
+  transpiles: 0,
+  l1Hits: 0,
+  l2Hits: 0,
+  joined: 0,
+  l2WriteRejected: 0,
+  l2Errors: 0,
+  invalidationsReceived: 0,
+  listenerReconnects: 0,
+  gapsRepaired: 0,
+  leaseExpiries: 0,
+  takeovers: 0,
+  malformedPayloads: 0
+})
+
+/**
+ * What this replica has done since it started, as `/_status` shows it. Plain numbers: every request touches them.
+ */
+export class Counters extends Context.Service<Counters, ReturnType<typeof zero>>()("lockstep/coordination/Counters") {
+  static readonly layer = Layer.sync(Counters, zero)
+}

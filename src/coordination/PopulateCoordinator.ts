@@ -1,0 +1,105 @@
+import { Context, Deferred, type Duration, Effect, Layer, Option } from "effect"
+import type { DatabaseError } from "../domain/errors.ts"
+import { lockKey } from "./lockKey.ts"
+import { LockSession } from "./LockSession.ts"
+import { Notifications } from "./Notifications.ts"
+
+/**
+ * Elects, among all replicas, the one that computes what a key stands for. Keys of all flows share it and are prefixed
+ * (`transpile|<realm>|<path>`), so a foreign key is a benign miss.
+ */
+export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
+  /**
+   * Runs the effect under the key's lock, or answers none at once when another fiber or replica holds it. Losers are
+   * notified when it ends: by then what `run` has persisted is visible to them.
+   */
+  readonly tryAcquireAndRun: <A, E, R>(
+    coalesceKey: string,
+    run: Effect.Effect<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E | DatabaseError, R>
+  /** Waits for a winner of this key to end, at most for `timeout`; says whether one did. Starts to listen at once. */
+  readonly waitForKey: (coalesceKey: string, timeout: Duration.Input) => Effect.Effect<boolean>
+}>()("lockstep/coordination/PopulateCoordinator") {
+  static readonly layer = Layer.effect(
+    PopulateCoordinator,
+    Effect.gen(function*() {
+      const locks = yield* LockSession
+      const notifications = yield* Notifications
+      const waiters = makeWaiters()
+      yield* notifications.subscribe((event) => {
+        if (event._tag === "Message" && event.message.channel === "module_cache_populated") {
+          waiters.wake(event.message.payload)
+        }
+      })
+      // Session locks are re-entrant, so two fibers of one process must be told apart here.
+      const running = new Set<string>()
+      return PopulateCoordinator.of({
+        tryAcquireAndRun: (coalesceKey, run) =>
+          Effect.suspend(() => {
+            const key = lockKey(coalesceKey)
+            if (running.has(key)) return Effect.succeedNone
+            running.add(key)
+            return Effect.acquireUseRelease(
+              locks.tryLock(key),
+              (held) => held ? Effect.asSome(run) : Effect.succeedNone,
+              (held) => held ? locks.release(key) : Effect.void
+            ).pipe(Effect.ensuring(Effect.sync(() => running.delete(key))))
+          }),
+        waitForKey: (coalesceKey, timeout) => waiters.wait(lockKey(coalesceKey), timeout)
+      })
+    })
+  )
+
+  /** S15: one process and nobody to coordinate with. Single flight in the process still holds. */
+  static readonly layerNone = Layer.succeed(
+    PopulateCoordinator,
+    PopulateCoordinator.of({
+      tryAcquireAndRun: (_, run) => Effect.asSome(run),
+      waitForKey: () => Effect.succeed(false)
+    })
+  )
+
+  /** Services built on one instance of this layer exclude each other: a fleet in one process. */
+  static readonly layerMemory = Layer.sync(PopulateCoordinator, () => {
+    const held = new Set<string>()
+    const waiters = makeWaiters()
+    return PopulateCoordinator.of({
+      tryAcquireAndRun: (key, run) =>
+        Effect.suspend(() => {
+          if (held.has(key)) return Effect.succeedNone
+          held.add(key)
+          return Effect.ensuring(
+            Effect.asSome(run),
+            Effect.sync(() => {
+              held.delete(key)
+              waiters.wake(key)
+            })
+          )
+        }),
+      waitForKey: waiters.wait
+    })
+  })
+}
+
+/** Fibers that wait for a key. A key without waiters takes no room. */
+const makeWaiters = () => {
+  const waiting = new Map<string, Set<Deferred.Deferred<boolean>>>()
+  const leave = (key: string, waiter: Deferred.Deferred<boolean>) => {
+    const waiters = waiting.get(key)
+    if (waiters?.delete(waiter) === true && waiters.size === 0) waiting.delete(key)
+  }
+  return {
+    wake: (key: string) => waiting.get(key)?.forEach((waiter) => Deferred.doneUnsafe(waiter, Effect.succeed(true))),
+    wait: (key: string, timeout: Duration.Input): Effect.Effect<boolean> =>
+      Effect.suspend(() => {
+        const waiter = Deferred.makeUnsafe<boolean>()
+        const waiters = waiting.get(key) ?? new Set()
+        waiting.set(key, waiters.add(waiter))
+        return Deferred.await(waiter).pipe(
+          Effect.timeoutOption(timeout),
+          Effect.map(Option.isSome),
+          Effect.ensuring(Effect.sync(() => leave(key, waiter)))
+        )
+      })
+  }
+}

@@ -1,0 +1,89 @@
+import { Cause, Effect, Result } from "effect"
+import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApi } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import { Membership } from "../coordination/Membership.ts"
+import { maxPathLength } from "../domain/ModulePath.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { layerManagement } from "./management.ts"
+import { internalError, isFailure, methodNotAllowed, noSuchEndpoint, pathTooLong, problemOf } from "./problems.ts"
+import { handleRealm } from "./realms.ts"
+import { requestedRealm } from "./RequestedRealm.ts"
+
+export interface AppOptions {
+  readonly publicUrl: RealmUrl
+  /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. */
+  readonly trustProxy: boolean
+}
+
+/** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
+export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
+  const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
+  const { self } = yield* Membership
+
+  const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
+    const requested = yield* requestedRealm({
+      origin: originOf(request, options),
+      rawPath: path,
+      publicUrl: options.publicUrl,
+      minGeneration: request.headers["x-lockstep-min-generation"]
+    })
+    return yield* handleRealm(requested, new URLSearchParams(query))
+  })
+
+  const handle = Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const [path = "", query = ""] = splitOnce(request.url, "?")
+    if (path.length > maxPathLength) return pathTooLong(maxPathLength)
+    if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
+    return path.startsWith("/_")
+      ? yield* Effect.catchIf(management, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path)))
+      : yield* realm(request, path, query)
+  }).pipe(
+    Effect.catchCause((cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+      const error = Cause.findError(cause)
+      const failure = Result.isSuccess(error) && isFailure(error.success) ? error.success : undefined
+      if (failure === undefined) {
+        return Effect.as(Effect.logError("A request failed for no reason of its own", cause), internalError())
+      }
+      return Effect.as(
+        failure._tag === "DatabaseError" ? Effect.logWarning(failure.message) : Effect.void,
+        problemOf(failure)
+      )
+    }),
+    Effect.map(HttpServerResponse.setHeader("x-lockstep-replica", self.replicaId))
+  )
+  return { handle }
+})
+
+const splitOnce = (text: string, separator: string) => {
+  const index = text.indexOf(separator)
+  return index < 0 ? [text, ""] : [text.slice(0, index), text.slice(index + 1)]
+}
+
+const isRouteNotFound = (error: unknown): boolean =>
+  HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+
+// The methods of each of Lockstep's own paths, as the API declares them.
+const methods = new Map<string, Array<string>>()
+HttpApi.reflect(Api, {
+  onGroup: () => {},
+  onEndpoint: ({ endpoint }) => {
+    const known = methods.get(endpoint.path) ?? []
+    methods.set(endpoint.path, [...known, endpoint.method])
+  }
+})
+
+const unrouted = (method: string, path: string) => {
+  const allowed = methods.get(path)
+  return allowed === undefined ? noSuchEndpoint(path) : methodNotAllowed(method, allowed.join(", "))
+}
+
+const originOf = (request: HttpServerRequest.HttpServerRequest, { publicUrl, trustProxy }: AppOptions): string => {
+  const forwarded = (name: string) => trustProxy ? request.headers[name]?.split(",")[0]?.trim() : undefined
+  const host = (forwarded("x-forwarded-host") ?? request.headers["host"] ?? "").toLowerCase()
+  const scheme = forwarded("x-forwarded-proto") === "https" ? "https" : "http"
+  const origin = `${scheme}://${host}`
+  return host !== "" && URL.canParse(origin) ? new URL(origin).origin : new URL(publicUrl).origin
+}

@@ -1,0 +1,156 @@
+import { Clock, Effect, Layer, Option } from "effect"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { Api, RequestShape } from "../api/Api.ts"
+import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
+import { Counters } from "../coordination/Counters.ts"
+import { Generations } from "../coordination/Generations.ts"
+import { LockSession } from "../coordination/LockSession.ts"
+import { Membership } from "../coordination/Membership.ts"
+import { ReindexQueue } from "../coordination/ReindexQueue.ts"
+import { RealmNotFound } from "../domain/errors.ts"
+import { parse as parsePath } from "../domain/ModulePath.ts"
+import { parse as parseUrl, type RealmUrl } from "../domain/RealmUrl.ts"
+import { createRealm } from "../lifecycle/create.ts"
+import { Invalidation } from "../lifecycle/Invalidation.ts"
+import { publish } from "../lifecycle/publish.ts"
+import { deleteRealm, unpublish } from "../lifecycle/retire.ts"
+import { Reconciler } from "../realms/Reconciler.ts"
+import { PoolConnections } from "../store/PoolConnections.ts"
+import { RealmTable } from "../store/RealmTable.ts"
+import { type Failure, invalidRequest, problemOf } from "./problems.ts"
+
+/** Failures become problem answers here, at the edge; bugs go on to the server's own handling. */
+const answered = <A, R>(program: Effect.Effect<A, Failure, R>) =>
+  Effect.catch(program, (failure) => Effect.succeed(problemOf(failure)))
+
+const realmUrl = (text: string) => Effect.fromResult(parseUrl(text))
+
+const retired = ({ generation, replicas }: Effect.Success<ReturnType<typeof unpublish>>, url: RealmUrl) => ({
+  realmURL: url,
+  generation,
+  replicas
+})
+
+const handlers = (publicUrl: RealmUrl) =>
+  HttpApiBuilder.group(
+    Api,
+    "management",
+    Effect.fnUntraced(function*(group) {
+      const started = yield* Clock.currentTimeMillis
+      return group.handleAll({
+        createRealm: ({ payload }) =>
+          answered(
+            Effect.map(
+              createRealm({ publicUrl, ...payload }),
+              ({ generation, realmUrl }) => ({ realmURL: realmUrl, generation })
+            )
+          ),
+        publishRealm: ({ payload }) =>
+          answered(Effect.gen(function*() {
+            const publishedRealmUrl = yield* realmUrl(payload.publishedRealmURL)
+            const published = yield* publish({
+              sourceRealmUrl: yield* realmUrl(payload.sourceRealmURL),
+              publishedRealmUrl
+            })
+            return {
+              realmURL: publishedRealmUrl,
+              generation: published.generation,
+              status: "pending" as const,
+              lastPublishedAt: published.lastPublishedAt?.toISOString() ?? null,
+              replicas: published.replicas
+            }
+          })),
+        unpublishRealm: ({ payload }) =>
+          answered(
+            Effect.flatMap(
+              realmUrl(payload.publishedRealmURL),
+              (url) => Effect.map(unpublish(url), (outcome) => retired(outcome, url))
+            )
+          ),
+        deleteRealm: ({ payload }) =>
+          answered(
+            Effect.flatMap(
+              realmUrl(payload.realmURL),
+              (url) => Effect.map(deleteRealm(url), (outcome) => retired(outcome, url))
+            )
+          ),
+        invalidate: ({ payload }) =>
+          answered(Effect.gen(function*() {
+            const invalidation = yield* Invalidation
+            const url = yield* realmUrl(payload.realmURL)
+            const target = payload.path === undefined ? "realm" : [yield* Effect.fromResult(parsePath(payload.path))]
+            return { realmURL: url, generation: yield* invalidation.invalidate(url, target) }
+          })),
+        reindex: ({ payload }) =>
+          answered(Effect.gen(function*() {
+            const queue = yield* ReindexQueue
+            const realms = yield* RealmTable
+            const url = yield* realmUrl(payload.realmURL)
+            const [realm] = (yield* realms.read([url])).realms
+            if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl: url })
+            yield* queue.enqueue(url, realm.generation)
+            return { realmURL: url, generation: realm.generation }
+          })),
+        realms: () =>
+          answered(Effect.flatMap(RealmTable, (realms) =>
+            Effect.map(realms.list, (rows) => ({
+              realms: rows.map((row) => ({
+                url: row.realmUrl,
+                kind: row.kind,
+                generation: row.generation,
+                ...(row.sourceUrl === null ? {} : { sourceURL: row.sourceUrl }),
+                ...(row.lastPublishedAt === null ? {} : { lastPublishedAt: row.lastPublishedAt.toISOString() })
+              }))
+            })))),
+        status: () => status(started),
+        health: () => Effect.map(Membership, ({ self }) => ({ status: "ok" as const, replicaId: self.replicaId })),
+        metrics: () => Effect.map(Counters, exposition)
+      })
+    })
+  )
+
+/** What this replica did and holds. It answers without PostgreSQL too: an operator asks when something is wrong. */
+const status = Effect.fnUntraced(function*(started: number) {
+  const counters = yield* Counters
+  const membership = yield* Membership
+  const generations = yield* Generations
+  const modules = yield* TranspiledModuleCache
+  const reconciler = yield* Reconciler
+  const pool = yield* PoolConnections
+  const locks = yield* Effect.serviceOption(LockSession)
+  const now = yield* Clock.currentTimeMillis
+  const replicas = yield* Effect.orElseSucceed(Effect.timeout(membership.live, "1 second"), () => [membership.self])
+  return {
+    replicaId: membership.self.replicaId,
+    uptimeSeconds: (now - started) / 1000,
+    ...counters,
+    poolConnections: yield* Effect.orElseSucceed(Effect.timeout(pool.count, "1 second"), () => 0),
+    lockConnections: Option.isSome(locks) ? yield* locks.value.connections : 0,
+    l1Bytes: modules.bytes(),
+    applied: Object.fromEntries(yield* generations.applied),
+    mounted: yield* reconciler.mounted,
+    replicas
+  }
+})
+
+/** The counters in Prometheus' text format. */
+const exposition = (counters: Counters["Service"]): string =>
+  Object.entries(counters).map(([name, count]) => {
+    const metric = `lockstep_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`
+    return `# TYPE ${metric} counter\n${metric} ${count}\n`
+  }).join("")
+
+const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
+  RequestShape,
+  (error) =>
+    error.kind === "Body" || error.kind === "ResponseHeaders"
+      ? Effect.die(error)
+      : Effect.succeed(invalidRequest(String(error.cause.message).replace(/\s+/g, " ").slice(0, 500)))
+)
+
+/** The management interface, mounted on a router. */
+export const layerManagement = (publicUrl: RealmUrl) =>
+  HttpApiBuilder.layer(Api, { openapiPath: "/_openapi.json" }).pipe(
+    Layer.provide(handlers(publicUrl)),
+    Layer.provide(requestShape)
+  )

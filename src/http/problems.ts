@@ -1,0 +1,116 @@
+import { HttpServerResponse } from "effect/http"
+import type * as Errors from "../domain/errors.ts"
+import type { TranspileFailure } from "../transpile/Transpiler.ts"
+
+/** Every failure that a program can end in. */
+export type Failure =
+  | Errors.CommitConflict
+  | Errors.DatabaseError
+  | Errors.FileConflict
+  | Errors.FileFailure
+  | Errors.FileNotFound
+  | Errors.GenerationAhead
+  | Errors.InvalidInput
+  | Errors.LockTimeout
+  | Errors.RealmConflict
+  | Errors.RealmNotFound
+  | Errors.RealmNotWritable
+  | TranspileFailure
+
+interface Kind {
+  /** The stable part of the problem's `type`. */
+  readonly type: string
+  readonly status: number
+  readonly title: string
+  /** Seconds, for failures that may pass. */
+  readonly retryAfter?: number
+}
+
+const kinds: { readonly [Tag in Failure["_tag"]]: Kind } = {
+  CommitConflict: { type: "commit-conflict", status: 503, title: "Another writer came first", retryAfter: 1 },
+  DatabaseError: { type: "database-unavailable", status: 503, title: "PostgreSQL cannot be asked", retryAfter: 1 },
+  FileConflict: { type: "file-conflict", status: 409, title: "The path is taken" },
+  FileFailure: { type: "file-failure", status: 503, title: "The realm's files cannot be used", retryAfter: 5 },
+  FileNotFound: { type: "file-not-found", status: 404, title: "No such file" },
+  GenerationAhead: { type: "generation-ahead", status: 409, title: "That generation does not exist" },
+  InvalidInput: { type: "invalid-input", status: 400, title: "The request is not valid" },
+  LockTimeout: { type: "realm-busy", status: 503, title: "The realm is being written", retryAfter: 1 },
+  RealmConflict: { type: "realm-conflict", status: 409, title: "The realm is in the way" },
+  RealmNotFound: { type: "realm-not-found", status: 404, title: "No such realm" },
+  RealmNotWritable: { type: "realm-not-writable", status: 405, title: "The realm is read-only" },
+  TranspileError: { type: "transpile-error", status: 422, title: "The module does not transpile" },
+  TranspileTimeout: { type: "transpile-timeout", status: 503, title: "The module takes too long", retryAfter: 10 },
+  TranspilerUnavailable: { type: "transpiler-busy", status: 503, title: "The transpiler is busy", retryAfter: 1 }
+}
+
+const noStore = { "cache-control": "no-store" }
+
+/** An RFC 9457 answer that no cache may keep. */
+export const problem = (
+  kind: Kind,
+  detail: string,
+  more: { readonly fields?: Readonly<Record<string, unknown>>; readonly headers?: Readonly<Record<string, string>> } =
+    {}
+) =>
+  HttpServerResponse.jsonUnsafe(
+    { type: `urn:lockstep:${kind.type}`, title: kind.title, status: kind.status, detail, ...more.fields },
+    {
+      status: kind.status,
+      contentType: "application/problem+json",
+      headers: {
+        ...noStore,
+        ...(kind.retryAfter === undefined ? {} : { "retry-after": String(kind.retryAfter) }),
+        ...more.headers
+      }
+    }
+  )
+
+/** The answer that tells of a failure. */
+export const problemOf = (failure: Failure) => {
+  const kind = kinds[failure._tag]
+  switch (failure._tag) {
+    case "TranspileError": {
+      const { codeFrame, column, detail, line, path } = failure
+      return problem(kind, detail, { fields: { path, line, column, codeFrame } })
+    }
+    case "RealmNotWritable":
+      return problem(kind, failure.message, { headers: { allow: "GET, HEAD" } })
+    case "DatabaseError":
+      // The cause may name hosts and accounts: the log has it, the client needs to know only what to do.
+      return problem(kind, `PostgreSQL could not ${failure.operation}; try again`)
+    default:
+      return problem(kind, failure.message)
+  }
+}
+
+/** Whether an error is one of ours, and not a bug's. */
+export const isFailure = (error: unknown): error is Failure =>
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" &&
+  error._tag in kinds
+
+export const methodNotAllowed = (method: string, allow: string) =>
+  problem(
+    { type: "method-not-allowed", status: 405, title: "The method does not apply here" },
+    `${method} does not apply here; allowed: ${allow}`,
+    { headers: { allow } }
+  )
+
+export const noSuchEndpoint = (path: string) =>
+  problem({ type: "no-such-endpoint", status: 404, title: "No such endpoint" }, `nothing answers at ${path}`)
+
+export const payloadTooLarge = (limit: string) =>
+  problem(
+    { type: "payload-too-large", status: 413, title: "The body is too large" },
+    `a body may have ${limit} at most`
+  )
+
+export const pathTooLong = (limit: number) =>
+  problem({ type: "path-too-long", status: 414, title: "The path is too long" }, `a path may have ${limit} characters`)
+
+export const invalidRequest = (detail: string) => problem(kinds.InvalidInput, detail)
+
+export const internalError = () =>
+  problem(
+    { type: "internal-error", status: 500, title: "Lockstep failed" },
+    "this is a bug in Lockstep; the server's log has the details"
+  )

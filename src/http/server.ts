@@ -1,0 +1,52 @@
+import * as http from "node:http"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { type AppOptions, makeApp } from "./app.ts"
+
+export interface HttpOptions extends AppOptions {
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+}
+
+/** Where the replica listens. */
+export class Listening extends Context.Service<Listening, { readonly url: string }>()("lockstep/http/Listening") {}
+
+/** Requests under way get this long when the replica stops; then their connections are cut. */
+const drainMillis = 8000
+
+/**
+ * Serves a replica over HTTP for as long as the layer lives. When it ends, it takes no more connections, lets the
+ * requests under way finish, and tells their clients to go elsewhere.
+ */
+export const layerHttp = (options: HttpOptions) =>
+  Layer.effect(
+    Listening,
+    Effect.gen(function*() {
+      const node = http.createServer({ requestTimeout: 60_000, headersTimeout: 15_000, maxHeaderSize: 32_768 })
+      const { handle } = yield* makeApp(options)
+      let draining = false
+      const server = yield* NodeHttpServer.make(() => node, {
+        host: options.host,
+        port: options.port,
+        gracefulShutdownTimeout: drainMillis
+      })
+      yield* server.serve(
+        Effect.map(
+          handle,
+          (response) => draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
+        )
+      )
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          draining = true
+          setTimeout(() => node.closeAllConnections(), drainMillis).unref()
+        })
+      )
+      const address = node.address()
+      const port = typeof address === "object" && address !== null ? address.port : options.port
+      const host = options.host.includes(":") ? `[${options.host}]` : options.host
+      return Listening.of({ url: `http://${host}:${port}` })
+    })
+  )

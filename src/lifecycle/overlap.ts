@@ -1,0 +1,16 @@
+import { Effect } from "effect"
+import { RealmConflict } from "../domain/errors.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { RealmTable } from "../store/RealmTable.ts"
+
+/** A realm inside another would hide a part of it: every URL belongs to one realm. */
+export const refuseOverlap = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
+  const realms = yield* RealmTable
+  const [other] = yield* realms.overlapping(realmUrl)
+  if (other !== undefined) {
+    return yield* new RealmConflict({
+      realmUrl,
+      detail: `overlaps the realm ${other}; no realm may lie inside another`
+    })
+  }
+})

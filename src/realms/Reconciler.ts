@@ -1,0 +1,104 @@
+import { Context, Effect, Layer, Option, Queue, Result, Schedule } from "effect"
+import { Notifications } from "../coordination/Notifications.ts"
+import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
+import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
+import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
+import { RealmFiles } from "./RealmFiles.ts"
+
+/** How often the registry is compared without having heard anything: notifications may be lost. */
+const pollInterval = "5 seconds"
+
+/**
+ * Makes this replica follow the registry (S28), which is the truth about which realms exist. Directories that appear
+ * among the source realms are registered; realms that left the registry are unmounted. A realm is mounted by its first
+ * request.
+ */
+export class Reconciler extends Context.Service<Reconciler, {
+  /** Takes note that a request reached this realm. */
+  readonly mount: (realm: RealmRow) => Effect.Effect<void>
+  /** Realms mounted here. */
+  readonly mounted: Effect.Effect<ReadonlyArray<RealmUrl>>
+  /** One pass, as the notification and the poll run it. */
+  readonly reconcile: Effect.Effect<void>
+}>()("lockstep/realms/Reconciler") {
+  static readonly layer = (publicUrl: RealmUrl) =>
+    Layer.effect(
+      Reconciler,
+      Effect.gen(function*() {
+        const files = yield* RealmFiles
+        const lock = yield* RealmWriteLock
+        const notifications = yield* Notifications
+        const realms = yield* RealmTable
+        const mounted = new Set<RealmUrl>()
+        const known = new Set<string>()
+
+        // A row of any state means that the URL has a history: what is gone comes back by create or publish only.
+        const register = Effect.fnUntraced(function*(name: string) {
+          const realmUrl = ofName(publicUrl, name)
+          const { realms: rows } = yield* realms.read([realmUrl])
+          if (rows.length === 0) {
+            const generation = yield* lock.withLock(realmUrl)(
+              realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0)
+            )
+            if (Option.isSome(generation)) {
+              yield* Effect.logInfo(`Registered the source realm ${realmUrl}`)
+              yield* notifications.notify([{ channel: "realm_registry", payload: realmUrl }])
+            }
+          } else if (rows[0]?.state === "live" && rows[0].kind === "published") {
+            yield* Effect.logWarning(`The directory ${name} is not served: ${realmUrl} is a published realm`)
+          }
+          known.add(name)
+        })
+
+        const adopt = Effect.gen(function*() {
+          for (const name of yield* files.sources) {
+            if (known.has(name)) continue
+            const checked = checkName(name)
+            if (Result.isSuccess(checked)) yield* register(name)
+            else {
+              known.add(name)
+              yield* Effect.logWarning(`A directory is not served: ${checked.failure.message}`)
+            }
+          }
+        })
+
+        const unmount = Effect.gen(function*() {
+          if (mounted.size === 0) return
+          const live = new Set((yield* realms.list).map((row) => row.realmUrl))
+          for (const realmUrl of mounted) {
+            if (live.has(realmUrl)) continue
+            mounted.delete(realmUrl)
+            yield* Effect.logInfo(`Unmounted ${realmUrl}: it left the registry`)
+          }
+        })
+
+        const reconcile = Effect.andThen(adopt, unmount).pipe(
+          Effect.catch((error) => Effect.logWarning("The registry could not be followed; trying again", error)),
+          Effect.withSpan("Reconciler.reconcile")
+        )
+
+        // One slot: any number of hints while a pass runs ask for one more.
+        const hints = yield* Queue.dropping<void>(1)
+        yield* notifications.subscribe((event) => {
+          if (event._tag === "Gap" || event.message.channel === "realm_registry") Queue.offerUnsafe(hints, undefined)
+        })
+        yield* reconcile
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(hints), reconcile)))
+        yield* Effect.forkScoped(Effect.repeat(
+          Effect.asVoid(Queue.offer(hints, undefined)),
+          Schedule.spaced(pollInterval)
+        ))
+
+        return Reconciler.of({
+          mount: (realm) =>
+            Effect.suspend(() => {
+              if (mounted.has(realm.realmUrl)) return Effect.void
+              mounted.add(realm.realmUrl)
+              return Effect.logInfo(`Mounted ${realm.realmUrl} at generation ${realm.generation}`)
+            }),
+          mounted: Effect.sync(() => Array.from(mounted)),
+          reconcile
+        })
+      })
+    )
+}

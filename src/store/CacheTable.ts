@@ -1,0 +1,164 @@
+import { Effect, Option } from "effect"
+import type { SqlClient } from "effect/sql"
+import type { DatabaseError } from "../domain/errors.ts"
+import type { MemoryDatabase } from "./MemoryDatabase.ts"
+import { statement } from "./statement.ts"
+
+/** What a writer captured before it read any byte: results computed under it are fenced by it. */
+export interface FenceToken {
+  readonly generation: number
+  readonly incarnation: string
+}
+
+/** One row. A row without values is a tombstone: it remembers the generation at which its path was invalidated. */
+export interface CacheRow {
+  readonly generation: number
+  readonly contentKey: string | null
+  readonly values: Readonly<Record<string, unknown>> | null
+}
+
+/**
+ * A table of derived artifacts shared by all replicas (L2), keyed by realm and canonical path. Transpiled modules and
+ * definitions live under the same rules:
+ * - a row is a hit only at or above its realm's wipe floor, checked on read, and only for the bytes it was made from;
+ * - a write is refused by a newer row or tombstone, a newer floor, or the loss of the table since its token was taken.
+ */
+export interface CacheTable<V> {
+  readonly read: (realmUrl: string, path: string, contentKey: string) => Effect.Effect<Option.Option<V>, DatabaseError>
+  /** Returns whether the row was accepted. */
+  readonly write: (
+    realmUrl: string,
+    path: string,
+    contentKey: string,
+    token: FenceToken,
+    value: V
+  ) => Effect.Effect<boolean, DatabaseError>
+  /** Writes a tombstone for each path, whether or not it had a row: a delete would let a slow writer's insert succeed. */
+  readonly bury: (
+    realmUrl: string,
+    paths: ReadonlyArray<string>,
+    generation: number
+  ) => Effect.Effect<void, DatabaseError>
+  /** Deletes a realm's rows. Safe only together with a raised wipe floor, which refuses writers from before. */
+  readonly clear: (realmUrl: string) => Effect.Effect<void, DatabaseError>
+}
+
+/** A column that holds a part of the artifact; the first one given is set on every live row. */
+export interface Column {
+  readonly name: string
+  readonly type: "text" | "jsonb"
+}
+
+/** Where an artifact lives: its table, the realm's floor that voids it, and its columns. */
+export interface Shape {
+  readonly table: string
+  readonly floor: "wipeFloor" | "definitionFloor"
+  readonly columns: readonly [Column, ...ReadonlyArray<Column>]
+}
+
+export const makeSql = <V extends Readonly<Record<string, unknown>>>(
+  sql: SqlClient.SqlClient,
+  { columns, floor, table }: Shape,
+  decode: (row: unknown) => V
+): CacheTable<V> => {
+  const floorColumn = floor === "wipeFloor" ? "wipe_floor" : "definition_floor"
+  const names = columns.map((column) => column.name)
+  const live = columns[0].name
+  // -- I1: the floor is read by the same statement as the row; a check at insert alone would lose a race.
+  const read = `SELECT ${names.map((name) => `c.${name}`).join(", ")} FROM ${table} c
+    WHERE c.realm_url = $1 AND c.canonical_path = $2 AND c.content_key = $3 AND c.${live} IS NOT NULL
+      AND c.generation >= coalesce((SELECT ${floorColumn} FROM realm_generations r WHERE r.realm_url = $1), 0)`
+  const values = columns.map(({ type }, index) => `$${index + 6}::text::${type}`).join(", ")
+  const updates = [...names, "content_key", "generation"].map((name) => `${name} = EXCLUDED.${name}`).join(", ")
+  // -- I1, I2: refused by a newer row or tombstone, a newer floor, or a table that was lost and begun anew.
+  const write = `INSERT INTO ${table} AS c (realm_url, canonical_path, content_key, generation, ${names.join(", ")})
+    SELECT $1, $2, $3, $4::text::bigint, ${values}
+    WHERE EXISTS (SELECT FROM cache_incarnation WHERE id = $5::text::uuid)
+      AND $4::text::bigint >= coalesce((SELECT ${floorColumn} FROM realm_generations r WHERE r.realm_url = $1), 0)
+    ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${updates}, created_at = now()
+    WHERE c.generation <= EXCLUDED.generation
+    RETURNING 1`
+  const blanks = [...names, "content_key"].map((name) => `${name} = NULL`).join(", ")
+  // Sorted, so that two buriers of overlapping paths lock rows in one order.
+  const bury = `INSERT INTO ${table} AS c (realm_url, canonical_path, generation)
+    SELECT $1, path, $3::text::bigint FROM unnest($2::text[]) AS path ORDER BY path
+    ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${blanks}, generation = EXCLUDED.generation,
+      created_at = now()
+    WHERE c.generation < EXCLUDED.generation`
+  const text = (value: unknown, type: Column["type"]) => type === "text" ? value : JSON.stringify(value ?? null)
+  return {
+    read: (realmUrl, path, contentKey) =>
+      Effect.map(
+        statement(`read ${table}`, sql.unsafe(read, [realmUrl, path, contentKey])),
+        (rows) => rows[0] === undefined ? Option.none() : Option.some(decode(rows[0]))
+      ),
+    write: (realmUrl, path, contentKey, token, value) =>
+      Effect.map(
+        statement(
+          `write ${table}`,
+          sql.unsafe(write, [
+            realmUrl,
+            path,
+            contentKey,
+            String(token.generation),
+            token.incarnation,
+            ...columns.map(({ name, type }) => text(value[name], type))
+          ])
+        ),
+        (rows) => rows.length > 0
+      ),
+    bury: (realmUrl, paths, generation) =>
+      Effect.asVoid(statement(`bury in ${table}`, sql.unsafe(bury, [realmUrl, paths, String(generation)]))),
+    clear: (realmUrl) =>
+      Effect.asVoid(statement(`clear ${table}`, sql.unsafe(`DELETE FROM ${table} WHERE realm_url = $1`, [realmUrl])))
+  }
+}
+
+export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
+  database: MemoryDatabase["Service"],
+  { floor: floorName, table }: Shape
+): CacheTable<V> => {
+  const key = (realmUrl: string, path: string) => `${realmUrl}\0${path}`
+  return {
+    read: (realmUrl, path, contentKey) =>
+      database.read((tables) => {
+        const row = tables.caches.get(table)?.get(key(realmUrl, path))
+        const floor = tables.realms.get(realmUrl)?.[floorName] ?? 0
+        return row?.values && row.generation >= floor && row.contentKey === contentKey
+          ? Option.some(row.values as V)
+          : Option.none()
+      }),
+    write: (realmUrl, path, contentKey, token, value) =>
+      database.write((tables) => {
+        const rows = rowsOf(tables, table)
+        const floor = tables.realms.get(realmUrl)?.[floorName] ?? 0
+        const existing = rows.get(key(realmUrl, path))?.generation ?? 0
+        if (token.incarnation !== tables.incarnation || token.generation < floor || existing > token.generation) {
+          return false
+        }
+        rows.set(key(realmUrl, path), { generation: token.generation, contentKey, values: value })
+        return true
+      }),
+    bury: (realmUrl, paths, generation) =>
+      database.write((tables) => {
+        const rows = rowsOf(tables, table)
+        for (const path of paths) {
+          const existing = rows.get(key(realmUrl, path))
+          if (existing === undefined || existing.generation < generation) {
+            rows.set(key(realmUrl, path), { generation, contentKey: null, values: null })
+          }
+        }
+      }),
+    clear: (realmUrl) =>
+      database.write((tables) => {
+        const rows = rowsOf(tables, table)
+        for (const each of rows.keys()) if (each.startsWith(`${realmUrl}\0`)) rows.delete(each)
+      })
+  }
+}
+
+const rowsOf = (tables: { readonly caches: Map<string, Map<string, CacheRow>> }, table: string) => {
+  const rows = tables.caches.get(table) ?? new Map<string, CacheRow>()
+  tables.caches.set(table, rows)
+  return rows
+}

@@ -1,0 +1,70 @@
+import { Context, Effect, Layer, Semaphore } from "effect"
+import type { ReplicaRow } from "./ReplicaTable.ts"
+import type { RealmRow } from "./RealmTable.ts"
+import type { VersionRow } from "./RealmVersionTable.ts"
+import type { CacheRow } from "./CacheTable.ts"
+import type { JobRow } from "./JobTable.ts"
+
+/** Keys are the primary keys, joined by NUL where there are several columns. Rows are never changed in place. */
+export interface MemoryTables {
+  readonly realms: Map<string, RealmRow>
+  readonly versions: Map<string, VersionRow>
+  readonly caches: Map<string, Map<string, CacheRow>>
+  readonly jobs: Map<number, JobRow>
+  readonly replicas: Map<string, ReplicaRow>
+  readonly incarnation: string
+}
+
+const empty = (): MemoryTables => ({
+  realms: new Map(),
+  versions: new Map(),
+  caches: new Map(),
+  jobs: new Map(),
+  replicas: new Map(),
+  incarnation: "memory"
+})
+
+const copy = (tables: MemoryTables): MemoryTables => ({
+  realms: new Map(tables.realms),
+  versions: new Map(tables.versions),
+  caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
+  jobs: new Map(tables.jobs),
+  replicas: new Map(tables.replicas),
+  incarnation: tables.incarnation
+})
+
+// The open transaction of the running fiber, if any: its statements work on a copy that nobody else sees.
+const CurrentTransaction = Context.Reference<MemoryTables | undefined>("lockstep/store/MemoryDatabase/Current", {
+  defaultValue: () => undefined
+})
+
+/**
+ * The tables of one process without PostgreSQL: for tests and for embedding without a server. Writers take turns, and
+ * readers see what is committed, as under READ COMMITTED.
+ */
+export class MemoryDatabase extends Context.Service<MemoryDatabase, {
+  readonly read: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A>
+  readonly write: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A>
+  readonly transaction: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}>()("lockstep/store/MemoryDatabase") {
+  static readonly layer = Layer.sync(MemoryDatabase, () => {
+    let committed = empty()
+    const writer = Semaphore.makeUnsafe(1)
+    return MemoryDatabase.of({
+      read: (f) => Effect.map(CurrentTransaction, (open) => f(open ?? committed)),
+      write: (f) =>
+        Effect.flatMap(
+          CurrentTransaction,
+          (open) => open === undefined ? writer.withPermit(Effect.sync(() => f(committed))) : Effect.sync(() => f(open))
+        ),
+      transaction: (work) =>
+        writer.withPermit(Effect.suspend(() => {
+          const open = copy(committed)
+          return Effect.tap(Effect.provideService(work, CurrentTransaction, open), () =>
+            Effect.sync(() => {
+              committed = open
+            }))
+        }))
+    })
+  })
+}

@@ -1,0 +1,248 @@
+import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import type { DatabaseError } from "../domain/errors.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { MemoryDatabase } from "./MemoryDatabase.ts"
+import { statement } from "./statement.ts"
+
+/**
+ * What is known of a realm, from one row of `realm_generations` and, while the realm lives, one of `realm_registry`.
+ * `directory` names the source realm's directory or the published version's. Rows of transpiled modules below
+ * `wipeFloor` are void, and so are definitions below `definitionFloor`.
+ */
+export interface RealmRow {
+  readonly realmUrl: RealmUrl
+  readonly generation: number
+  readonly state: "live" | "gone"
+  readonly directory: string
+  readonly wipeFloor: number
+  readonly definitionFloor: number
+  readonly kind: "source" | "published"
+  readonly sourceUrl: RealmUrl | null
+  readonly lastPublishedAt: Date | null
+}
+
+/** Rows read by one statement, with the incarnation of the UNLOGGED tables at that moment. */
+export interface RealmSnapshot {
+  readonly incarnation: string
+  readonly realms: ReadonlyArray<RealmRow>
+}
+
+const SqlRow = Schema.Struct({
+  incarnation: Schema.String,
+  realm_url: Schema.NullOr(Schema.String),
+  generation: Schema.NullOr(Schema.Finite),
+  state: Schema.NullOr(Schema.Literals(["live", "gone"])),
+  directory: Schema.NullOr(Schema.String),
+  wipe_floor: Schema.NullOr(Schema.Finite),
+  definition_floor: Schema.NullOr(Schema.Finite),
+  kind: Schema.NullOr(Schema.Literals(["source", "published"])),
+  source_url: Schema.NullOr(Schema.String),
+  last_published_at: Schema.NullOr(Schema.Date)
+})
+
+const decode = Schema.decodeUnknownSync(Schema.Array(SqlRow))
+
+const toSnapshot = (rows: ReadonlyArray<typeof SqlRow.Type>): RealmSnapshot => ({
+  incarnation: rows[0]?.incarnation ?? "",
+  realms: rows.flatMap((row) =>
+    row.realm_url === null ? [] : [{
+      realmUrl: row.realm_url as RealmUrl,
+      generation: row.generation ?? 0,
+      state: row.state ?? "gone",
+      directory: row.directory ?? "",
+      wipeFloor: row.wipe_floor ?? 0,
+      definitionFloor: row.definition_floor ?? 0,
+      kind: row.kind ?? "source",
+      sourceUrl: row.source_url as RealmUrl | null,
+      lastPublishedAt: row.last_published_at
+    }]
+  )
+})
+
+/** What a new generation voids: named paths (by tombstones), everything of the realm, or its definitions. */
+export type Scope = "paths" | "realm" | "definitions"
+
+/** The realms themselves. Only the lifecycle programs write, under the realm's write lock. */
+export class RealmTable extends Context.Service<RealmTable, {
+  /** The rows of these URLs that exist, live or gone, and the incarnation, from one statement. */
+  readonly read: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<RealmSnapshot, DatabaseError>
+  /** Every live realm, by URL. */
+  readonly list: Effect.Effect<ReadonlyArray<RealmRow>, DatabaseError>
+  /** Live realms whose URL begins with `url`, or that `url` lies in, itself excepted. */
+  readonly overlapping: (url: RealmUrl) => Effect.Effect<ReadonlyArray<RealmUrl>, DatabaseError>
+  /**
+   * Moves a live realm from `expected` to the next generation and returns it; none when the realm is elsewhere by now
+   * (I3: the lock orders writers, this comparison protects against one that lost its lock unknowingly).
+   */
+  readonly advance: (
+    url: RealmUrl,
+    expected: number,
+    scope: Scope
+  ) => Effect.Effect<Option.Option<number>, DatabaseError>
+  /** Makes the realm live with this content, at the next generation; `expected` is 0 for a URL never seen. */
+  readonly mount: (
+    realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl">,
+    expected: number
+  ) => Effect.Effect<Option.Option<number>, DatabaseError>
+  /** Ends the realm at the next generation. Its generation lives on. */
+  readonly retire: (url: RealmUrl, expected: number) => Effect.Effect<Option.Option<number>, DatabaseError>
+}>()("lockstep/store/RealmTable") {
+  static readonly layer = Layer.effect(
+    RealmTable,
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+
+      const columns = sql.literal(`r.realm_url, r.generation::float8 AS generation, r.state, r.directory,
+        r.wipe_floor::float8 AS wipe_floor, r.definition_floor::float8 AS definition_floor, g.kind, g.source_url, g.last_published_at`)
+
+      const select = (urls: ReadonlyArray<RealmUrl>) =>
+        sql`SELECT i.id::text AS incarnation, ${columns}
+          FROM cache_incarnation i
+          LEFT JOIN realm_generations r ON r.realm_url = ANY(${urls}::text[])
+          LEFT JOIN realm_registry g ON g.realm_url = r.realm_url`
+
+      const read = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>) {
+        const rows = yield* statement("read realms", select(urls))
+        if (rows.length > 0) return toSnapshot(decode(rows))
+        // A new database, or one whose UNLOGGED tables a crash has emptied: whoever comes first names the incarnation.
+        yield* statement(
+          "begin a cache incarnation",
+          sql`INSERT INTO cache_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING`
+        )
+        return toSnapshot(decode(yield* statement("read realms", select(urls))))
+      })
+
+      const generation = (rows: ReadonlyArray<unknown>): Option.Option<number> => {
+        const row = rows[0] as { readonly generation: number } | undefined
+        return row === undefined ? Option.none() : Option.some(row.generation)
+      }
+
+      return RealmTable.of({
+        read,
+        list: statement(
+          "list realms",
+          sql`SELECT '' AS incarnation, ${columns} FROM realm_registry g JOIN realm_generations r USING (realm_url)
+            ORDER BY r.realm_url`
+        ).pipe(Effect.map((rows) => toSnapshot(decode(rows)).realms)),
+        overlapping: (url) =>
+          statement(
+            "look for overlapping realms",
+            sql<{ realm_url: RealmUrl }>`SELECT realm_url FROM realm_registry
+              WHERE realm_url <> ${url} AND (starts_with(realm_url, ${url}) OR starts_with(${url}, realm_url))`
+          ).pipe(Effect.map((rows) => rows.map((row) => row.realm_url))),
+        advance: (url, expected, scope) =>
+          statement(
+            "advance a generation",
+            // -- I3: compare and set
+            sql`UPDATE realm_generations SET generation = generation + 1,
+                wipe_floor = CASE WHEN ${scope === "realm"} THEN generation + 1 ELSE wipe_floor END,
+                definition_floor = CASE WHEN ${scope === "paths"} THEN definition_floor ELSE generation + 1 END
+              WHERE realm_url = ${url} AND generation = ${expected} AND state = 'live'
+              RETURNING generation::float8 AS generation`
+          ).pipe(Effect.map(generation)),
+        mount: Effect.fnUntraced(function*(realm, expected) {
+          // -- I3: compare and set; a URL seen before goes on counting
+          const mounted = generation(
+            yield* statement(
+              "mount a realm",
+              expected === 0
+                ? sql`INSERT INTO realm_generations (realm_url, generation, state, directory, wipe_floor, definition_floor)
+                    VALUES (${realm.realmUrl}, 1, 'live', ${realm.directory}, 1, 1)
+                    ON CONFLICT (realm_url) DO NOTHING RETURNING generation::float8 AS generation`
+                : sql`UPDATE realm_generations SET generation = generation + 1, wipe_floor = generation + 1,
+                      definition_floor = generation + 1, state = 'live', directory = ${realm.directory}
+                    WHERE realm_url = ${realm.realmUrl} AND generation = ${expected}
+                    RETURNING generation::float8 AS generation`
+            )
+          )
+          if (Option.isSome(mounted)) {
+            yield* statement(
+              "register a realm",
+              sql`INSERT INTO realm_registry (realm_url, kind, source_url, last_published_at)
+                VALUES (${realm.realmUrl}, ${realm.kind}, ${realm.sourceUrl},
+                  CASE WHEN ${realm.kind === "published"} THEN now() END)
+                ON CONFLICT (realm_url) DO UPDATE SET source_url = EXCLUDED.source_url,
+                  last_published_at = EXCLUDED.last_published_at`
+            )
+          }
+          return mounted
+        }),
+        retire: Effect.fnUntraced(function*(url, expected) {
+          const retired = generation(
+            yield* statement(
+              "retire a realm",
+              sql`UPDATE realm_generations SET generation = generation + 1, wipe_floor = generation + 1,
+                  definition_floor = generation + 1, state = 'gone'
+                WHERE realm_url = ${url} AND generation = ${expected} AND state = 'live'
+                RETURNING generation::float8 AS generation`
+            )
+          )
+          if (Option.isSome(retired)) {
+            yield* statement("unregister a realm", sql`DELETE FROM realm_registry WHERE realm_url = ${url}`)
+          }
+          return retired
+        })
+      })
+    })
+  )
+
+  static readonly layerMemory = Layer.effect(
+    RealmTable,
+    Effect.map(MemoryDatabase, (database) => {
+      const move = (
+        url: RealmUrl,
+        expected: number,
+        change: (row: RealmRow, generation: number) => Partial<RealmRow>
+      ) =>
+        database.write((tables) => {
+          const row = tables.realms.get(url)
+          if (row === undefined || row.generation !== expected || row.state !== "live") return Option.none<number>()
+          const generation = row.generation + 1
+          tables.realms.set(url, { ...row, ...change(row, generation), generation })
+          return Option.some(generation)
+        })
+      return RealmTable.of({
+        read: (urls) =>
+          database.read((tables) => ({
+            incarnation: tables.incarnation,
+            realms: urls.flatMap((url) => tables.realms.get(url) ?? [])
+          })),
+        list: database.read((tables) =>
+          Array.from(tables.realms.values())
+            .filter((row) => row.state === "live")
+            .sort((a, b) => a.realmUrl < b.realmUrl ? -1 : 1)
+        ),
+        overlapping: (url) =>
+          database.read((tables) =>
+            Array.from(tables.realms.values())
+              .filter((row) => row.state === "live" && row.realmUrl !== url)
+              .map((row) => row.realmUrl)
+              .filter((other) => other.startsWith(url) || url.startsWith(other))
+          ),
+        advance: (url, expected, scope) =>
+          move(url, expected, (row, generation) => ({
+            wipeFloor: scope === "realm" ? generation : row.wipeFloor,
+            definitionFloor: scope === "paths" ? row.definitionFloor : generation
+          })),
+        mount: (realm, expected) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            database.write((tables) => {
+              if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()
+              const generation = expected + 1
+              tables.realms.set(realm.realmUrl, {
+                ...realm,
+                generation,
+                wipeFloor: generation,
+                definitionFloor: generation,
+                state: "live",
+                lastPublishedAt: realm.kind === "published" ? new Date(now) : null
+              })
+              return Option.some(generation)
+            })),
+        retire: (url, expected) =>
+          move(url, expected, (_, floor) => ({ state: "gone", wipeFloor: floor, definitionFloor: floor }))
+      })
+    })
+  )
+}

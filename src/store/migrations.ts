@@ -1,0 +1,115 @@
+import { Effect, Schedule } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+import { DatabaseError } from "../domain/errors.ts"
+
+const migrations = Migrator.fromRecord({
+  "0001_realms": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // LOGGED, and never deleted from: generations outlive the registry row (I3).
+    yield* sql`CREATE TABLE realm_generations (
+      realm_url text PRIMARY KEY,
+      generation bigint NOT NULL,
+      state text NOT NULL CHECK (state IN ('live', 'gone')),
+      directory text NOT NULL,
+      wipe_floor bigint NOT NULL,
+      definition_floor bigint NOT NULL
+    )`
+    yield* sql`CREATE TABLE realm_registry (
+      realm_url text PRIMARY KEY REFERENCES realm_generations,
+      kind text NOT NULL CHECK (kind IN ('source', 'published')),
+      source_url text,
+      last_published_at timestamptz,
+      created_at timestamptz NOT NULL DEFAULT now()
+    )`
+    // Every published version whose files may still be on disk, for <realm>@<generation>/ and for the sweeper.
+    yield* sql`CREATE TABLE realm_versions (
+      realm_url text NOT NULL REFERENCES realm_generations,
+      generation bigint NOT NULL,
+      directory text NOT NULL UNIQUE,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (realm_url, generation)
+    )`
+  }),
+  "0002_caches": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // A PostgreSQL crash empties UNLOGGED tables, tombstones included. The incarnation goes with them, so a writer
+    // that captured it before the crash is refused after it.
+    yield* sql`CREATE UNLOGGED TABLE cache_incarnation (
+      only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+      id uuid NOT NULL DEFAULT gen_random_uuid()
+    )`
+    yield* sql`CREATE UNLOGGED TABLE module_transpile_cache (
+      realm_url text NOT NULL,
+      canonical_path text NOT NULL,
+      body text,
+      headers jsonb,
+      dependency_keys jsonb,
+      content_key text,
+      generation bigint NOT NULL DEFAULT 0,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (realm_url, canonical_path)
+    )`
+    // Transpiled text is read far more often than written: out of line and not recompressed, reads need no inflating.
+    yield* sql`ALTER TABLE module_transpile_cache ALTER COLUMN body SET STORAGE EXTERNAL`
+    yield* sql`CREATE UNLOGGED TABLE modules (
+      realm_url text NOT NULL,
+      canonical_path text NOT NULL,
+      definitions jsonb,
+      dependency_keys jsonb,
+      error jsonb,
+      content_key text,
+      generation bigint NOT NULL DEFAULT 0,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (realm_url, canonical_path)
+    )`
+  }),
+  "0003_reindex": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE jobs (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      kind text NOT NULL,
+      realm_url text NOT NULL,
+      generation bigint NOT NULL,
+      state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'superseded', 'dead')),
+      attempts int NOT NULL DEFAULT 0,
+      available_at timestamptz NOT NULL DEFAULT now(),
+      created_at timestamptz NOT NULL DEFAULT now(),
+      finished_at timestamptz,
+      error text
+    )`
+    // At most one job of a realm waits: a newer one replaces it.
+    yield* sql`CREATE UNIQUE INDEX jobs_one_waiting ON jobs (kind, realm_url) WHERE state = 'waiting'`
+    yield* sql`CREATE TABLE realm_index (
+      url text PRIMARY KEY,
+      realm_url text NOT NULL,
+      isolated_html text,
+      dependencies jsonb NOT NULL DEFAULT '[]',
+      error text,
+      generation bigint NOT NULL,
+      indexed_at timestamptz NOT NULL DEFAULT now()
+    )`
+    yield* sql`CREATE INDEX realm_index_realm ON realm_index (realm_url)`
+  }),
+  "0004_replicas": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // LOGGED: a member that PostgreSQL forgot in a crash could answer from before a publish.
+    yield* sql`CREATE TABLE replicas (
+      replica_id text NOT NULL,
+      boot_id uuid NOT NULL,
+      advertise_url text NOT NULL,
+      lease_ms int NOT NULL,
+      started_at timestamptz NOT NULL DEFAULT now(),
+      renewed_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (replica_id, boot_id)
+    )`
+  })
+})
+
+/**
+ * Brings the database to this version's schema. Safe when many replicas start at once: the migrator serialises them on
+ * its table's lock, and whoever loses a race on creating that table tries again.
+ */
+export const migrate = Migrator.make({})({ loader: migrations, table: "lockstep_migrations" }).pipe(
+  Effect.retry({ schedule: Schedule.jittered(Schedule.spaced("100 millis")), times: 20 }),
+  Effect.mapError((cause) => new DatabaseError({ operation: "be migrated", cause }))
+)

@@ -1,0 +1,16 @@
+import { Effect } from "effect"
+import type { SqlError } from "effect/sql"
+import { DatabaseError } from "../domain/errors.ts"
+
+/** How long a statement may take before its caller is told that PostgreSQL cannot be asked. */
+export const statementDeadline = "5 seconds"
+
+/** Names a statement in its errors and gives it a deadline, so that no caller waits for a silent server. */
+export const statement = <A, R>(
+  operation: string,
+  effect: Effect.Effect<A, SqlError.SqlError, R>
+): Effect.Effect<A, DatabaseError, R> =>
+  effect.pipe(
+    Effect.timeout(statementDeadline),
+    Effect.mapError((cause) => new DatabaseError({ operation, cause }))
+  )

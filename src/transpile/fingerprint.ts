@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { findPackageJSON } from "node:module"
+import type { PipelineOptions } from "./babelOptions.ts"
+
+/** Raise it with every change of this folder that changes output for some input. */
+const pipelineVersion = 1
+
+const roots = ["@babel/core", "@babel/plugin-proposal-decorators", "@babel/preset-react", "@babel/preset-typescript"]
+
+/**
+ * Names everything but the source that decides the output: this pipeline, every Babel package as installed, and the
+ * options. Replicas whose fingerprints differ, as during a deploy, must not share output.
+ */
+export const fingerprintOf = (options: PipelineOptions): string =>
+  createHash("sha256")
+    .update(JSON.stringify([pipelineVersion, options.jsxImportSource, ...babelVersions()]))
+    .digest("hex")
+    .slice(0, 32)
+
+/**
+ * `name@version` of the roots and of what they bring along, sorted. Babel's packages depend on each other by range, so
+ * two installs of the same roots may print differently. Others than Babel's and its string printer cannot.
+ */
+const babelVersions = (): ReadonlyArray<string> => {
+  const versions = new Map<string, string>()
+  const visit = (name: string, base: string | URL) => {
+    const file = findPackageJSON(name, base)
+    if (file === undefined || versions.has(file)) return
+    const manifest: { version?: string; dependencies?: Record<string, string> } = JSON.parse(readFileSync(file, "utf8"))
+    versions.set(file, `${name}@${manifest.version}`)
+    for (const dependency of Object.keys(manifest.dependencies ?? {})) {
+      if (dependency.startsWith("@babel/") || dependency === "jsesc") visit(dependency, file)
+    }
+  }
+  for (const root of roots) visit(root, import.meta.url)
+  return [...new Set(versions.values())].sort()
+}

@@ -1,0 +1,96 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { eventually } from "../../support/eventually.ts"
+import { Fleet } from "../../support/fleet.ts"
+import type { Replica } from "../../support/replica.ts"
+import { expectStatus } from "./expectations.ts"
+import { slowModule, versioned } from "./sources.ts"
+
+const transpiles = (replica: Replica) => Effect.map(replica.status, (status) => status["transpiles"] ?? 0)
+
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("cold modules", (it) => {
+  it.effect("a hundred readers of one cold module, over two replicas, cost one transpile", () =>
+    Effect.gen(function*() {
+      const { all, realm } = yield* Fleet
+      const { path } = yield* realm({ "slow.ts": slowModule("hundred"), "quick.ts": versioned(1) })
+      for (const file of ["slow.ts", "quick.ts"]) {
+        const before = yield* Effect.forEach(all, transpiles)
+        const answers = yield* Effect.forEach(
+          Array.from({ length: 50 }),
+          () => Effect.forEach(all, (replica) => replica.ask(path(file)), { concurrency: "unbounded" }),
+          { concurrency: "unbounded" }
+        )
+        const after = yield* Effect.forEach(all, transpiles)
+        const started = after.map((count, index) => count - (before[index] ?? 0))
+        assert.strictEqual(started.reduce((sum, n) => sum + n, 0), 1, `transpiles of ${file} by replica: ${started}`)
+        for (const answer of answers.flat()) expectStatus(answer, 200)
+        assert.strictEqual(new Set(answers.flat().map((answer) => answer.text)).size, 1)
+        const origins = answers.flat().map((answer) => answer.headers["x-lockstep-cache"])
+        assert.strictEqual(origins.filter((origin) => origin === "transpiled").length, 1, String(origins))
+      }
+    }))
+
+  it.effect("different cold modules are transpiled by both replicas at the same time, each once", () =>
+    Effect.gen(function*() {
+      const { all, first, realm, second } = yield* Fleet
+      const files = Array.from({ length: 200 }, (_, n) => `m${n}.ts`)
+      const { path } = yield* realm(Object.fromEntries(files.map((file, n) => [file, versioned(n)])))
+      const before = yield* Effect.forEach(all, transpiles)
+      const answers = yield* Effect.forEach(
+        files,
+        (file) => Effect.all([first.ask(path(file)), second.ask(path(file))], { concurrency: "unbounded" }),
+        { concurrency: "unbounded" }
+      )
+      for (const answer of answers.flat()) expectStatus(answer, 200)
+      const after = yield* Effect.forEach(all, transpiles)
+      const started = after.map((count, index) => count - (before[index] ?? 0))
+      assert.strictEqual(started.reduce((sum, n) => sum + n, 0), files.length, `by replica: ${started}`)
+      // S16: however many keys are in work, the locks take one connection.
+      for (const replica of all) assert.isAtMost((yield* replica.status)["lockConnections"] ?? 99, 1)
+    }))
+
+  it.effect(
+    "a replica killed while it transpiles is replaced within a second, and by nobody before",
+    () =>
+      Effect.gen(function*() {
+        const { first: survivor, realm, start } = yield* Fleet
+        const { path } = yield* realm({ "measured.ts": slowModule("measured"), "taken.ts": slowModule("taken") })
+        const measured = expectStatus(yield* survivor.ask(path("measured.ts")), 200)
+        const oneTranspile = measured.ended - measured.began
+
+        const victim = yield* start()
+        const before = yield* survivor.status
+        yield* Effect.forkChild(Effect.ignore(victim.ask(path("taken.ts"))), { startImmediately: true })
+        yield* eventually("the victim transpiles", transpiles(victim), (count) => count === 1)
+        const waiting = yield* Effect.forkChild(survivor.ask(path("taken.ts")), { startImmediately: true })
+        // The survivor is waiting, and a look at its counters shows that it has begun nothing.
+        yield* Effect.forEach(Array.from({ length: 20 }), () => survivor.ask("/_health"))
+        assert.strictEqual(yield* transpiles(survivor), before["transpiles"])
+
+        const killed = performance.now()
+        yield* victim.kill("SIGKILL")
+        const answer = expectStatus(yield* Fiber.join(waiting), 200)
+        assert.include(answer.text, `"taken"`)
+        assert.isBelow(answer.ended - killed, oneTranspile + 1000, `one transpile takes ${oneTranspile} ms`)
+        const after = yield* survivor.status
+        assert.strictEqual(after["transpiles"], (before["transpiles"] ?? 0) + 1)
+        assert.strictEqual(after["takeovers"], (before["takeovers"] ?? 0) + 1)
+        assert.strictEqual(answer.headers["x-lockstep-cache"], "transpiled")
+      }),
+    60_000
+  )
+
+  it.effect("work that its last reader left is stopped, and the next reader gets its bytes all the same", () =>
+    Effect.gen(function*() {
+      const { first, realm, second } = yield* Fleet
+      const { path } = yield* realm({ "left.ts": slowModule("left") })
+      const before = yield* transpiles(first)
+      const leaving = yield* Effect.forkChild(first.ask(path("left.ts")), { startImmediately: true })
+      yield* eventually("the transpile began", transpiles(first), (count) => count === before + 1)
+      yield* Fiber.interrupt(leaving)
+      const answers = yield* Effect.all([first.ask(path("left.ts")), second.ask(path("left.ts"))], {
+        concurrency: "unbounded"
+      })
+      for (const answer of answers) assert.include(expectStatus(answer, 200).text, `"left"`)
+    }))
+})

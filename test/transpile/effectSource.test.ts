@@ -1,0 +1,93 @@
+import { transformSync } from "@babel/core"
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { execFile } from "node:child_process"
+import { globSync, mkdtempSync } from "node:fs"
+import * as fs from "node:fs/promises"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { babelOptions } from "../../src/transpile/babelOptions.ts"
+import { type ModuleAnalysis, type ModuleSource, Transpiler } from "../../src/transpile/Transpiler.ts"
+import { realm } from "./moduleSource.ts"
+
+const packages = fileURLToPath(new URL("../../node_modules", import.meta.url))
+const root = path.join(packages, "effect/src")
+
+const readSources = Effect.promise(async (): Promise<ReadonlyArray<ModuleSource>> => {
+  const files = await Array.fromAsync(fs.glob("**/*.ts", { cwd: root }))
+  return Promise.all(
+    files.sort().map(async (file) => ({
+      group: realm,
+      path: file,
+      bytes: await fs.readFile(path.join(root, file))
+    }))
+  )
+})
+
+/** Export names of every module as Node reports them, in a process of its own. */
+const namesByImport = async (
+  directory: string,
+  files: ReadonlyArray<string>
+): Promise<Record<string, Array<string>>> => {
+  const script = `
+    const names = {}
+    for (const file of ${JSON.stringify(files)}) names[file] = Object.keys(await import("./" + file))
+    require("node:fs").writeFileSync("names.json", JSON.stringify(names))`
+  await fs.writeFile(path.join(directory, "import.cjs"), `(async () => {${script}})()`)
+  await promisify(execFile)(process.execPath, ["import.cjs"], { cwd: directory, timeout: 120_000 })
+  return JSON.parse(await fs.readFile(path.join(directory, "names.json"), "utf8"))
+}
+
+/** Names of the values that a module exports, `export *` followed. */
+const namesByAnalysis = (analyses: ReadonlyMap<string, ModuleAnalysis>, file: string): ReadonlyArray<string> =>
+  analyses.get(file)!.exports.flatMap((entry) => {
+    if (entry.kind === "type" || entry.typeOnly) return []
+    if (entry.name !== "*") return [entry.name]
+    return namesByAnalysis(analyses, path.posix.join(path.posix.dirname(file), entry.from!))
+      .filter((name) => name !== "default")
+  })
+
+layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
+  "the source of effect",
+  (it) => {
+    it.effect(
+      "is transpiled to Babel's own bytes, links and runs in Node, and is analysed as Node sees it",
+      () =>
+        Effect.gen(function*() {
+          const { analyze, transpile } = yield* Transpiler
+          const sources = yield* readSources
+          assert.isAbove(sources.length, 500)
+          const outputs = yield* Effect.forEach(sources, transpile, { concurrency: "unbounded" })
+          const analyses = yield* Effect.forEach(sources, analyze, { concurrency: "unbounded" })
+
+          const optionsFor = babelOptions()
+          sources.forEach((source, i) => {
+            const own = transformSync(Buffer.from(source.bytes).toString(), optionsFor(source.path))
+            assert.strictEqual(outputs[i]?.code, own?.code, source.path)
+          })
+
+          const directory = yield* Effect.acquireRelease(
+            Effect.sync(() => mkdtempSync(path.join(tmpdir(), "lockstep-effect-"))),
+            (directory) => Effect.promise(() => fs.rm(directory, { recursive: true }))
+          )
+          const files = sources.map((source) => source.path)
+          const imported = yield* Effect.promise(async () => {
+            await fs.symlink(packages, path.join(directory, "node_modules"))
+            await fs.writeFile(path.join(directory, "package.json"), `{"type":"module"}`)
+            for (const [i, file] of files.entries()) {
+              await fs.mkdir(path.join(directory, path.dirname(file)), { recursive: true })
+              await fs.writeFile(path.join(directory, file), outputs[i]!.code)
+            }
+            return namesByImport(directory, files)
+          })
+          const byPath = new Map(files.map((file, i) => [file, analyses[i]!]))
+          for (const file of files) {
+            assert.deepStrictEqual([...new Set(namesByAnalysis(byPath, file))].sort(), imported[file]?.sort(), file)
+          }
+        }),
+      300_000
+    )
+  }
+)
