@@ -74,6 +74,6 @@ export const print = <A>(
 
 export const decodeAnswer = <A>(server: string, body: string, schema: Schema.Codec<A, unknown>) =>
   Effect.mapError(
-    Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(body),
+    Schema.decodeEffect(Schema.fromJsonString(schema))(body),
     () => new CommandFailed({ message: `what answers at ${server} is no Lockstep server of this version` })
   )

@@ -33,7 +33,7 @@ export const parsePort = (text: string): Option.Option<number> =>
 
 /** The base of realm URLs; the slash at its end may be left out. */
 export const parseBaseUrl = (text: string): Option.Option<RealmUrl> =>
-  Option.fromResult(Result.orElse(parse(text), () => parse(`${text}/`)))
+  Result.getSuccess(Result.orElse(parse(text), () => parse(`${text}/`)))
 
 /** An `http` or `https` URL to send requests to, without a slash at its end. */
 export const parseServerUrl = (text: string): Option.Option<string> =>

@@ -1,6 +1,6 @@
 import * as http from "node:http"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { type AppOptions, makeApp } from "./app.ts"
 
@@ -14,7 +14,7 @@ export interface HttpOptions extends AppOptions {
 export class Listening extends Context.Service<Listening, { readonly url: string }>()("lockstep/http/Listening") {}
 
 /** Requests under way get this long when the replica stops; then their connections are cut. */
-const drainMillis = 8000
+const drainLimit = "8 seconds"
 
 /**
  * Serves a replica over HTTP for as long as the layer lives. When it ends, it takes no more connections, lets the
@@ -26,11 +26,12 @@ export const layerHttp = (options: HttpOptions) =>
     Effect.gen(function*() {
       const node = http.createServer({ requestTimeout: 60_000, headersTimeout: 15_000, maxHeaderSize: 32_768 })
       const { handle } = yield* makeApp(options)
+      const deadline = yield* FiberHandle.make()
       let draining = false
       const server = yield* NodeHttpServer.make(() => node, {
         host: options.host,
         port: options.port,
-        gracefulShutdownTimeout: drainMillis
+        gracefulShutdownTimeout: drainLimit
       })
       yield* server.serve(
         Effect.map(
@@ -38,12 +39,14 @@ export const layerHttp = (options: HttpOptions) =>
           (response) => draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
         )
       )
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          draining = true
-          setTimeout(() => node.closeAllConnections(), drainMillis).unref()
-        })
-      )
+      // The last to be added is the first to run: before the server stops listening and waits for its connections.
+      yield* Effect.addFinalizer(() => {
+        draining = true
+        return FiberHandle.run(
+          deadline,
+          Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))
+        )
+      })
       const address = node.address()
       const port = typeof address === "object" && address !== null ? address.port : options.port
       const host = options.host.includes(":") ? `[${options.host}]` : options.host

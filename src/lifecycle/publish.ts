@@ -2,7 +2,7 @@ import { Effect, Option } from "effect"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
-import { CommitConflict, InvalidInput, RealmConflict, RealmNotFound } from "../domain/errors.ts"
+import { CommitConflict, RealmConflict, RealmNotFound } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
@@ -30,7 +30,7 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   const lock = yield* RealmWriteLock
   const notifications = yield* Notifications
   if (sourceRealmUrl === publishedRealmUrl) {
-    return yield* new InvalidInput({ detail: "a realm cannot be published onto itself; give another URL" })
+    return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
   }
 
   const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {

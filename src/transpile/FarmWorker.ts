@@ -71,6 +71,8 @@ export const startWorker = Effect.fnUntraced(function*<Job, Result>(
     }),
     Effect.mapError((failure) => new FarmFailure({ reason: "start", detail: failure.detail }))
   )
+  // an idle thread does not keep the process alive, one that somebody waits for does
+  thread.unref()
 
   return {
     died: Deferred.await(end),
@@ -78,15 +80,16 @@ export const startWorker = Effect.fnUntraced(function*<Job, Result>(
       Effect.suspend(() => {
         if (Deferred.isDoneUnsafe(end)) return Deferred.await(end)
         answer = Deferred.makeUnsafe()
-        // no copy is spared by a transfer: the bytes stay the caller's, and a cache may hold them
+        thread.ref()
+        // copied, not transferred: what a job holds stays its caller's, in whose cache it may be
         thread.postMessage(job)
-        return Deferred.await(answer)
+        return Effect.ensuring(Deferred.await(answer), Effect.sync(() => thread.unref()))
       })
   }
 })
 
-const openThread = ({ entry, heapMb, workerData }: FarmWorkerOptions): Worker => {
-  const thread = new Worker(entry, {
+const openThread = ({ entry, heapMb, workerData }: FarmWorkerOptions): Worker =>
+  new Worker(entry, {
     workerData,
     // the host's environment and flags must not reach the output (NODE_ENV, BABEL_ENV) or the thread (--inspect-brk)
     env: {},
@@ -99,6 +102,3 @@ const openThread = ({ entry, heapMb, workerData }: FarmWorkerOptions): Worker =>
     // deep but legal code, such as a sum of 10,000 terms, overflows the default stack of 4 MB
     resourceLimits: { maxOldGenerationSizeMb: heapMb, stackSizeMb: 32 }
   })
-  thread.unref()
-  return thread
-}

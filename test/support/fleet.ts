@@ -101,7 +101,7 @@ const make = Effect.fnUntraced(function*(options: FleetOptions) {
   const drafts = Path.join(home, "drafts")
   yield* Effect.promise(() => Promise.all([realmsDir, dataDir, drafts].map((path) => Fs.mkdir(path))))
   const databaseUrl = Redacted.value(yield* temporaryDatabase)
-  const database = yield* Layer.build(PgClient.layer({ url: Redacted.make(databaseUrl), maxConnections: 2 }))
+  const database = yield* Layer.build(PgClient.layer({ url: Redacted.make(databaseUrl), maxConnections: 1 }))
 
   let started = 0
   const start = (more: Partial<ReplicaOptions> = {}) =>

@@ -17,8 +17,8 @@ const enormous = moduleSource(
   )
 )
 
-describe("Transpiler", () => {
-  layer(Transpiler.layer({ workers: 2 }))("in worker threads", (it) => {
+describe("Transpiler", { timeout: 60_000 }, () => {
+  layer(Transpiler.layer({ workers: 2 }), { timeout: "60 seconds" })("in worker threads", (it) => {
     it.effect("gives the bytes and errors that it gives in the calling thread", () =>
       Effect.gen(function*() {
         const farm = yield* Transpiler

@@ -36,7 +36,7 @@ const answer = (value: string): ScriptedJob => ({ do: "answer", value })
 const wait = (value: string): ScriptedJob => ({ do: "wait", value })
 
 // The clock is the test's: no deadline passes unless a test says so, however slow the machine.
-describe("WorkerFarm", () => {
+describe("WorkerFarm", { timeout: 60_000 }, () => {
   it.effect("answers each job with its own result, on every thread", () =>
     Effect.gen(function*() {
       const { begun, farm, open } = scripted({ workers: 2 })
@@ -109,7 +109,7 @@ describe("WorkerFarm", () => {
       assert.match(dead.detail, detail)
       assert.strictEqual(alive.value, "alive")
       assert.strictEqual(starts(), 2)
-    }), 30_000)
+    }))
 
   describe("the queue", () => {
     it.effect("is bounded: what does not fit is refused at once, and accepted later", () =>

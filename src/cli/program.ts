@@ -1,0 +1,48 @@
+import { NodeServices } from "@effect/platform-node"
+import { ConfigProvider, Console, Effect, Layer } from "effect"
+import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { UsageError } from "./CommandFailed.ts"
+import { create } from "./create.ts"
+import { deleteRealm } from "./delete.ts"
+import { demo } from "./demo.ts"
+import { layerLogging } from "./logging.ts"
+import { presenter } from "./presenter.ts"
+import { publish } from "./publish.ts"
+import { realms } from "./realms.ts"
+import { serve } from "./serve.ts"
+import { status } from "./status.ts"
+import { unpublish } from "./unpublish.ts"
+
+const lockstep = Command.make("lockstep").pipe(
+  Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
+  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, status, demo])
+)
+
+// A variable that is set to nothing, as compose files do, is not set.
+const environment = (env: NodeJS.ProcessEnv) =>
+  ConfigProvider.fromEnv({
+    env: Object.fromEntries(
+      Object.entries(env).flatMap(([name, value]) => value === undefined || value === "" ? [] : [[name, value]])
+    )
+  })
+
+/**
+ * The whole command line. It fails with `CommandFailed` (exit 1) or `UsageError` (exit 2), and has told the user by
+ * then.
+ */
+export const program = (version: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
+  Command.runWith(lockstep, { version })(args).pipe(
+    Effect.catchTags({
+      CommandFailed: (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed),
+      ShowHelp: ({ errors }) => errors.length === 0 ? Effect.void : new UsageError()
+    }),
+    Effect.provide(Layer.mergeAll(
+      NodeServices.layer,
+      layerLogging,
+      CliOutput.layerPresenter(presenter),
+      CliConfig.layer({
+        builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+      }),
+      ConfigProvider.layer(environment(env))
+    ))
+  )

@@ -1,0 +1,39 @@
+import { Duration, Effect } from "effect"
+import { Command } from "effect/cli"
+import { Status } from "../api/Api.ts"
+import { clientFlags, get, print } from "./client.ts"
+import { table } from "./table.ts"
+
+/** `lockstep status` */
+export const status = Command.make(
+  "status",
+  clientFlags,
+  Effect.fnUntraced(function*(flags) {
+    yield* print(flags, yield* get(flags.server, "/_status"), Status, describeStatus)
+  })
+).pipe(Command.withDescription("Show what a replica has done, and the fleet that it belongs to"))
+
+export const describeStatus = (status: typeof Status.Type): string => {
+  const { applied, mounted, replicaId, replicas, uptimeSeconds, ...counters } = status
+  return [
+    `replica ${replicaId}, up ${Duration.format(Duration.seconds(Math.floor(uptimeSeconds)))}`,
+    "",
+    table(["COUNTER", "VALUE"], Object.entries(counters).map(([name, value]) => [words(name), String(value)])),
+    "",
+    mounted.length === 0
+      ? "no realm has been asked for yet"
+      : table(["REALM MOUNTED HERE", "GENERATION"], mounted.map((realm) => [realm, String(applied[realm] ?? "-")])),
+    "",
+    table(
+      ["FLEET", "ADDRESS", "LEASE"],
+      replicas.map((replica) => [
+        replica.replicaId === replicaId ? `${replica.replicaId} (asked)` : replica.replicaId,
+        replica.advertiseUrl,
+        Duration.format(Duration.millis(replica.leaseMillis))
+      ])
+    )
+  ].join("\n")
+}
+
+/** `l2WriteRejected` reads "l2 write rejected". */
+const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)

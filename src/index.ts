@@ -1,0 +1,40 @@
+/**
+ * Lockstep serves transpiled ES modules from many replicas as if they were one. This is the whole public door: the
+ * service graph in three layers, its services and their errors, and the programs over them.
+ */
+export { layer, layerMemory, layerProgram, type LockstepOptions } from "./Lockstep.ts"
+
+export * from "./domain/errors.ts"
+export { CodeRef } from "./domain/CodeRef.ts"
+export { Generation } from "./domain/Generation.ts"
+export * as ModulePath from "./domain/ModulePath.ts"
+export * as RealmUrl from "./domain/RealmUrl.ts"
+
+export { Counters } from "./coordination/Counters.ts"
+export { type Change, Generations, type RealmView } from "./coordination/Generations.ts"
+export { type Identity, Membership } from "./coordination/Membership.ts"
+export { Notifications } from "./coordination/Notifications.ts"
+export { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
+export { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
+export { ReindexQueue } from "./coordination/ReindexQueue.ts"
+export { SessionConfig } from "./coordination/SessionConfig.ts"
+
+export * as CoherentCache from "./cache/CoherentCache.ts"
+export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
+export { type TranspiledModule, TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
+export { babelOptions } from "./transpile/babelOptions.ts"
+export * from "./transpile/Transpiler.ts"
+export { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
+
+export { RealmFiles } from "./realms/RealmFiles.ts"
+export { Reconciler } from "./realms/Reconciler.ts"
+
+export { type CreateRequest, createRealm } from "./lifecycle/create.ts"
+export { Invalidation } from "./lifecycle/Invalidation.ts"
+export { publish, type PublishRequest } from "./lifecycle/publish.ts"
+export { deleteRealm, unpublish } from "./lifecycle/retire.ts"
+export { deleteFile, putFile } from "./lifecycle/write.ts"
+
+export { Api } from "./api/Api.ts"
+export { layerHttp, Listening } from "./http/server.ts"
+export { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"

@@ -1,0 +1,10 @@
+import { createRequire } from "node:module"
+import { NodeRuntime } from "@effect/platform-node"
+import { program } from "./cli/program.ts"
+import { boundTermination, ignoreClosedPipes, teardown } from "./cli/termination.ts"
+
+const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")
+
+ignoreClosedPipes()
+boundTermination()
+NodeRuntime.runMain(program(version, process.argv.slice(2), process.env), { teardown })

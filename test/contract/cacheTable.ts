@@ -1,0 +1,173 @@
+import { assert, layer } from "@effect/vitest"
+import { type Context, Effect, type Layer, Option } from "effect"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import type { CacheTable } from "../../src/store/CacheTable.ts"
+import { type Scope, RealmTable } from "../../src/store/RealmTable.ts"
+import { freshRealm } from "./freshRealm.ts"
+
+/** What every table of derived artifacts promises. `sample` gives values that differ with their number. */
+export const cacheTable = <I, V, E>(
+  name: string,
+  tables: Layer.Layer<I | RealmTable, E>,
+  { raises, sample, spares, tag }: {
+    readonly tag: Context.Key<I, CacheTable<V>>
+    readonly sample: (version: number) => V
+    /** Invalidations that void every row of the realm, and ones that leave them. */
+    readonly raises: ReadonlyArray<Scope>
+    readonly spares: ReadonlyArray<Scope>
+  }
+) =>
+  layer(tables, { excludeTestServices: true })(name, (it) => {
+    /** A live realm, and a token for what is read of it now. */
+    const setUp = Effect.gen(function*() {
+      const table = yield* tag
+      const realms = yield* RealmTable
+      const realmUrl = freshRealm()
+      yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+      return { table, realms, realmUrl, token: yield* capture(realmUrl) }
+    })
+
+    const capture = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
+      const { incarnation, realms } = yield* (yield* RealmTable).read([realmUrl])
+      return { generation: realms[0]?.generation ?? 0, incarnation }
+    })
+
+    it.effect("what was written is read back whole, and only under its own path and content key", () =>
+      Effect.gen(function*() {
+        const { realmUrl, table, token } = yield* setUp
+        assert.isTrue(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "other bytes"), Option.none())
+        assert.deepStrictEqual(yield* table.read(realmUrl, "b.ts", "key"), Option.none())
+        assert.deepStrictEqual(yield* table.read(freshRealm(), "a.ts", "key"), Option.none())
+      }))
+
+    it.effect("a write of an equal or newer generation replaces the row", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        yield* table.write(realmUrl, "a.ts", "one", token, sample(1))
+        assert.isTrue(yield* table.write(realmUrl, "a.ts", "two", token, sample(2)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "two"), Option.some(sample(2)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "one"), Option.none())
+        yield* realms.advance(realmUrl, 1, "paths")
+        assert.isTrue(yield* table.write(realmUrl, "a.ts", "three", yield* capture(realmUrl), sample(3)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "three"), Option.some(sample(3)))
+      }))
+
+    it.effect("a write is refused by a row that was made under a newer generation", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* table.write(realmUrl, "a.ts", "new", yield* capture(realmUrl), sample(2))
+        assert.isFalse(yield* table.write(realmUrl, "a.ts", "old", token, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "new"), Option.some(sample(2)))
+      }))
+
+    it.effect("a tombstone voids the row and refuses the writer from before it, but not the one after (S7, S8)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        yield* table.write(realmUrl, "a.ts", "key", token, sample(1))
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* table.bury(realmUrl, ["a.ts"], 2)
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+        assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+        assert.isTrue(yield* table.write(realmUrl, "a.ts", "key", yield* capture(realmUrl), sample(2)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(2)))
+      }))
+
+    it.effect("a tombstone for a path that had no row refuses the writer from before it (S8)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* table.bury(realmUrl, ["never-written.ts"], 2)
+        assert.isFalse(yield* table.write(realmUrl, "never-written.ts", "key", token, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "never-written.ts", "key"), Option.none())
+      }))
+
+    it.effect("a tombstone leaves other paths alone", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        yield* table.write(realmUrl, "kept.ts", "key", token, sample(1))
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* table.bury(realmUrl, ["a.ts", "b.ts"], 2)
+        assert.deepStrictEqual(yield* table.read(realmUrl, "kept.ts", "key"), Option.some(sample(1)))
+        assert.isTrue(yield* table.write(realmUrl, "slow.ts", "key", token, sample(2)))
+      }))
+
+    it.effect("burying at a generation that is not newer than the row's does nothing", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table } = yield* setUp
+        yield* realms.advance(realmUrl, 1, "paths")
+        const token = yield* capture(realmUrl)
+        yield* table.write(realmUrl, "a.ts", "key", token, sample(2))
+        for (const generation of [1, 2]) yield* table.bury(realmUrl, ["a.ts"], generation)
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(2)))
+        assert.isTrue(yield* table.write(realmUrl, "a.ts", "key", token, sample(3)))
+      }))
+
+    it.effect("burying nothing is allowed", () =>
+      Effect.gen(function*() {
+        const { realmUrl, table } = yield* setUp
+        yield* table.bury(realmUrl, [], 2)
+      }))
+
+    for (const scope of raises) {
+      it.effect(`a floor (${scope}) voids every older row, checked on read, and refuses writers of any path (S9)`, () =>
+        Effect.gen(function*() {
+          const { realmUrl, realms, table, token } = yield* setUp
+          yield* table.write(realmUrl, "a.ts", "key", token, sample(1))
+          yield* realms.advance(realmUrl, 1, scope)
+          assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+          assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
+          assert.isFalse(yield* table.write(realmUrl, "never-written.ts", "key", token, sample(1)))
+          assert.deepStrictEqual(yield* table.read(realmUrl, "never-written.ts", "key"), Option.none())
+          assert.isTrue(yield* table.write(realmUrl, "a.ts", "key", yield* capture(realmUrl), sample(2)))
+          assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(2)))
+        }))
+    }
+
+    for (const scope of spares) {
+      it.effect(`an invalidation of ${scope} leaves rows and writers alone`, () =>
+        Effect.gen(function*() {
+          const { realmUrl, realms, table, token } = yield* setUp
+          yield* table.write(realmUrl, "a.ts", "key", token, sample(1))
+          yield* realms.advance(realmUrl, 1, scope)
+          assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(1)))
+          assert.isTrue(yield* table.write(realmUrl, "b.ts", "key", token, sample(1)))
+        }))
+    }
+
+    it.effect("a writer whose table was lost since its token was taken is refused (rule 2)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, table, token } = yield* setUp
+        const lost = { ...token, incarnation: "00000000-0000-4000-8000-000000000000" }
+        assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", lost, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+      }))
+
+    it.effect("clearing together with a raised floor leaves nothing, and no writer from before brings it back", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        const other = freshRealm()
+        yield* table.write(realmUrl, "a.ts", "key", token, sample(1))
+        yield* table.write(other, "a.ts", "key", token, sample(1))
+        yield* realms.advance(realmUrl, 1, "realm")
+        yield* table.clear(realmUrl)
+        assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+        assert.deepStrictEqual(yield* table.read(other, "a.ts", "key"), Option.some(sample(1)))
+      }))
+
+    it.effect("writers of one path at once leave the row of the newest generation", () =>
+      Effect.gen(function*() {
+        const { realmUrl, table, token } = yield* setUp
+        const generations = [5, 1, 4, 2, 3, 5, 1]
+        yield* Effect.forEach(
+          generations,
+          (generation) => table.write(realmUrl, "a.ts", "key", { ...token, generation }, sample(generation)),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(5)))
+      }))
+  })

@@ -1,0 +1,34 @@
+import { Layer } from "effect"
+import { JobTable } from "../../../src/store/JobTable.ts"
+import { ModuleTable } from "../../../src/store/ModuleTable.ts"
+import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
+import { RealmTable } from "../../../src/store/RealmTable.ts"
+import { RealmVersionTable } from "../../../src/store/RealmVersionTable.ts"
+import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
+import { Transaction } from "../../../src/store/Transaction.ts"
+import { cacheTable } from "../../contract/cacheTable.ts"
+import { definitions, transpiled } from "../../contract/cacheTables.ts"
+import { jobTable } from "../../contract/jobTable.ts"
+import { realmTable } from "../../contract/realmTable.ts"
+import { realmVersionTable } from "../../contract/realmVersionTable.ts"
+import { replicaTable } from "../../contract/replicaTable.ts"
+import { transaction } from "../../contract/transaction.ts"
+import { postgres } from "./postgresLayers.ts"
+
+const tables = Layer.mergeAll(
+  JobTable.layer,
+  ModuleTable.layer,
+  ModuleTranspileTable.layer,
+  RealmTable.layer,
+  RealmVersionTable.layer,
+  ReplicaTable.layer,
+  Transaction.layer
+).pipe(Layer.provide(postgres()))
+
+realmTable("PostgreSQL", tables)
+cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
+cacheTable("ModuleTable on PostgreSQL", tables, definitions)
+realmVersionTable("PostgreSQL", tables)
+jobTable("PostgreSQL", tables)
+replicaTable("PostgreSQL", tables)
+transaction("PostgreSQL", tables)

@@ -1,0 +1,34 @@
+import { Layer } from "effect"
+import { JobTable } from "../../src/store/JobTable.ts"
+import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { ModuleTable } from "../../src/store/ModuleTable.ts"
+import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { RealmTable } from "../../src/store/RealmTable.ts"
+import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
+import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
+import { Transaction } from "../../src/store/Transaction.ts"
+import { cacheTable } from "../contract/cacheTable.ts"
+import { definitions, transpiled } from "../contract/cacheTables.ts"
+import { jobTable } from "../contract/jobTable.ts"
+import { realmTable } from "../contract/realmTable.ts"
+import { realmVersionTable } from "../contract/realmVersionTable.ts"
+import { replicaTable } from "../contract/replicaTable.ts"
+import { transaction } from "../contract/transaction.ts"
+
+const tables = Layer.mergeAll(
+  JobTable.layerMemory,
+  ModuleTable.layerMemory,
+  ModuleTranspileTable.layerMemory,
+  RealmTable.layerMemory,
+  RealmVersionTable.layerMemory,
+  ReplicaTable.layerMemory,
+  Transaction.layerMemory
+).pipe(Layer.provide(MemoryDatabase.layer))
+
+realmTable("memory", tables)
+cacheTable("ModuleTranspileTable on memory", tables, transpiled)
+cacheTable("ModuleTable on memory", tables, definitions)
+realmVersionTable("memory", tables)
+jobTable("memory", tables)
+replicaTable("memory", tables)
+transaction("memory", tables)
