@@ -4,8 +4,8 @@
  */
 export { layer, layerMemory, layerProgram, type LockstepOptions } from "./Lockstep.ts"
 
-export * from "./domain/errors.ts"
 export { CodeRef } from "./domain/CodeRef.ts"
+export * from "./domain/errors.ts"
 export { Generation } from "./domain/Generation.ts"
 export * as ModulePath from "./domain/ModulePath.ts"
 export * as RealmUrl from "./domain/RealmUrl.ts"
@@ -22,9 +22,9 @@ export { SessionConfig } from "./coordination/SessionConfig.ts"
 export * as CoherentCache from "./cache/CoherentCache.ts"
 export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
 export { type TranspiledModule, TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
+export { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
 export { babelOptions } from "./transpile/babelOptions.ts"
 export * from "./transpile/Transpiler.ts"
-export { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
 
 export { RealmFiles } from "./realms/RealmFiles.ts"
 export { Reconciler } from "./realms/Reconciler.ts"

@@ -7,4 +7,4 @@ const { version }: { readonly version: string } = createRequire(import.meta.url)
 
 ignoreClosedPipes()
 boundTermination()
-NodeRuntime.runMain(program(version, process.argv.slice(2), process.env), { teardown })
+NodeRuntime.runMain(program(version, process.argv.slice(2), process.env), { teardown, disableErrorReporting: true })

@@ -36,6 +36,8 @@ export const program = (version: string, args: ReadonlyArray<string>, env: NodeJ
       CommandFailed: (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed),
       ShowHelp: ({ errors }) => errors.length === 0 ? Effect.void : new UsageError()
     }),
+    // Here, where the logger is ours: a bug's stack trace does not belong on stdout either.
+    Effect.tapDefect((defect) => Effect.logFatal("This is a bug in Lockstep", defect)),
     Effect.provide(Layer.mergeAll(
       NodeServices.layer,
       layerLogging,

@@ -1,4 +1,4 @@
-import { Config } from "effect"
+import { Config, Redacted } from "effect"
 import { Argument, Flag } from "effect/cli"
 import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseSize } from "./quantities.ts"
 
@@ -11,6 +11,9 @@ const duration = (name: string, fallback: string, description: string) =>
     Flag.withDefault(fallback),
     Flag.filterMap(parseDuration, () => "a duration of at most a day, such as 3s or 500ms")
   )
+
+const isDatabaseUrl = (url: Redacted.Redacted) =>
+  URL.canParse(Redacted.value(url)) && /^postgres(ql)?:\/\//.test(Redacted.value(url))
 
 /** What `lockstep serve` takes. */
 export const serveFlags = {
@@ -40,6 +43,7 @@ export const serveFlags = {
     Flag.withMetavar("URL"),
     Flag.withDescription("PostgreSQL 15 or later (DATABASE_URL, an embedded one in the data directory)"),
     Flag.withFallbackConfig(Config.Redacted("DATABASE_URL")),
+    Flag.filter(isDatabaseUrl, () => "a URL such as postgres://user:password@host:5432/database"),
     Flag.optional
   ),
   dataDir: text(
@@ -50,7 +54,11 @@ export const serveFlags = {
     Flag.withFallbackConfig(Config.String("LOCKSTEP_DATA_DIR")),
     Flag.withDefault(".lockstep")
   ),
-  replicaId: text("replica-id", "ID", "name in headers and in the fleet (LOCKSTEP_REPLICA_ID, host name and process id)")
+  replicaId: text(
+    "replica-id",
+    "ID",
+    "name in headers and in the fleet (LOCKSTEP_REPLICA_ID, host name and process id)"
+  )
     .pipe(
       Flag.withFallbackConfig(Config.String("LOCKSTEP_REPLICA_ID")),
       // It travels in a header of every answer.

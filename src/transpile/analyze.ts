@@ -70,7 +70,7 @@ const exportsOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<ModuleExport
       case "ExportNamedDeclaration": {
         if (statement.declaration) {
           for (const [name, meaning] of declarations(statement.declaration)) {
-            keep(named, name, scope.get(name) ?? meaning)
+            keep(named, name, meaning)
           }
         }
         for (const specifier of statement.specifiers) {

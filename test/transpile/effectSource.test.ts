@@ -16,9 +16,9 @@ const packages = fileURLToPath(new URL("../../node_modules", import.meta.url))
 const root = path.join(packages, "effect/src")
 
 const readSources = Effect.promise(async (): Promise<ReadonlyArray<ModuleSource>> => {
-  const files = await Array.fromAsync(fs.glob("**/*.ts", { cwd: root }))
+  const files = globSync("**/*.ts", { cwd: root }).sort()
   return Promise.all(
-    files.sort().map(async (file) => ({
+    files.map(async (file) => ({
       group: realm,
       path: file,
       bytes: await fs.readFile(path.join(root, file))

@@ -11,7 +11,8 @@ import { Fleet, temporaryDirectory, writeFiles } from "../../support/fleet.ts"
 import { childEnvironment } from "../../support/replica.ts"
 import { expectStatus } from "./expectations.ts"
 
-const effectSource = fileURLToPath(new URL("../../../node_modules/effect/src", import.meta.url))
+const nodeModules = fileURLToPath(new URL("../../../node_modules", import.meta.url))
+const effectSource = Path.join(nodeModules, "effect/src")
 
 layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "60 seconds" })(
   "effect's own source, served by two replicas",
@@ -90,6 +91,7 @@ const runMirrored = (directory: string, modules: ReadonlyArray<string>) =>
       console.log(modules.length + " modules, " + answer)
     `
     await Fs.writeFile(Path.join(directory, "run.mjs"), script)
+    await Fs.symlink(nodeModules, Path.join(directory, "node_modules"))
     const { stdout } = await promisify(execFile)(process.execPath, ["run.mjs"], {
       cwd: directory,
       env: childEnvironment(),

@@ -50,7 +50,9 @@ const survives = <E, R>(
     const generation = String(expectStatus(yield* publish(source, target, replica), 202).json["generation"])
     assert.deepStrictEqual(yield* served, [200, 1, generation])
     const realms = yield* sql("SELECT * FROM realm_registry ORDER BY realm_url")
-    const names = yield* Effect.promise(() => Fs.readdir(source.directory, { recursive: true }))
+    const names = yield* Effect.promise(() =>
+      Fs.readdir(source.directory, { recursive: true })
+    )
 
     yield* source.edit({ "person.ts": versioned(2) })
     yield* breakIt
@@ -94,41 +96,46 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
       assert.strictEqual(yield* filesBelow(deepData), 2)
     }))
 
-  it.effect.runIf(canBeUnreadable)("a file that cannot be read leaves the old version served, and is named", () =>
-    Effect.gen(function*() {
-      const { dataDir, realm, start } = yield* Fleet
-      const ownData = Path.join(dataDir, "own")
-      yield* Effect.promise(() => Fs.mkdir(ownData))
-      if (isRoot) yield* Effect.promise(() => Fs.chown(ownData, nobody.uid, nobody.gid))
-      const replica = yield* start({ dataDir: ownData, ...isRoot ? { account: nobody } : {} })
-      const source = yield* realm({ "person.ts": versioned(1), "secret.ts": "export const secret = 1\n" })
-      const secret = Path.join(source.directory, "secret.ts")
-      yield* Effect.promise(() => Fs.chmod(source.directory, 0o755))
-      yield* Effect.promise(() => Fs.chmod(Path.join(source.directory, "person.ts"), 0o644))
-      yield* Effect.promise(() => Fs.chmod(secret, 0o644))
-      yield* survives(
-        replica,
-        source,
-        Effect.promise(() => Fs.chmod(secret, 0o000)),
-        Effect.promise(() => Fs.chmod(secret, 0o644)),
-        /secret\.ts.*EACCES/s
-      )
-      assert.strictEqual(yield* filesBelow(ownData), 4)
-    }))
+  it.effect.runIf(canBeUnreadable)(
+    "a file that cannot be read leaves the old version served, and is named",
+    () =>
+      Effect.gen(function*() {
+        const { dataDir, realm, start } = yield* Fleet
+        const ownData = Path.join(dataDir, "own")
+        yield* Effect.promise(() => Fs.mkdir(ownData))
+        if (isRoot) yield* Effect.promise(() => Fs.chown(ownData, nobody.uid, nobody.gid))
+        const replica = yield* start({ dataDir: ownData, ...isRoot ? { account: nobody } : {} })
+        const source = yield* realm({ "person.ts": versioned(1), "secret.ts": "export const secret = 1\n" })
+        const secret = Path.join(source.directory, "secret.ts")
+        yield* Effect.promise(() => Fs.chmod(source.directory, 0o755))
+        yield* Effect.promise(() => Fs.chmod(Path.join(source.directory, "person.ts"), 0o644))
+        yield* Effect.promise(() => Fs.chmod(secret, 0o644))
+        yield* survives(
+          replica,
+          source,
+          Effect.promise(() => Fs.chmod(secret, 0o000)),
+          Effect.promise(() => Fs.chmod(secret, 0o644)),
+          /secret\.ts.*EACCES/s
+        )
+        assert.strictEqual(yield* filesBelow(ownData), 4)
+      })
+  )
 
-  it.effect.runIf(canMount)("a full target leaves the old version served, says so, and keeps nothing of the copy", () =>
-    Effect.gen(function*() {
-      const { realm, start } = yield* Fleet
-      const small = yield* smallFileSystem
-      const replica = yield* start({ dataDir: small })
-      const source = yield* realm({ "person.ts": versioned(1) })
-      yield* survives(
-        replica,
-        source,
-        source.edit({ "huge.bin": new Uint8Array(4 * 1024 * 1024) }),
-        Effect.promise(() => Fs.rm(Path.join(source.directory, "huge.bin"))),
-        /ENOSPC/
-      )
-      assert.strictEqual(yield* filesBelow(small), 2)
-    })
+  it.effect.runIf(canMount)(
+    "a full target leaves the old version served, says so, and keeps nothing of the copy",
+    () =>
+      Effect.gen(function*() {
+        const { realm, start } = yield* Fleet
+        const small = yield* smallFileSystem
+        const replica = yield* start({ dataDir: small })
+        const source = yield* realm({ "person.ts": versioned(1) })
+        yield* survives(
+          replica,
+          source,
+          source.edit({ "huge.bin": new Uint8Array(4 * 1024 * 1024) }),
+          Effect.promise(() => Fs.rm(Path.join(source.directory, "huge.bin"))),
+          /ENOSPC/
+        )
+        assert.strictEqual(yield* filesBelow(small), 2)
+      }))
 })

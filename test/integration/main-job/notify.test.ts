@@ -168,7 +168,11 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("a ra
           "WHERE datname = current_database() AND pid <> pg_backend_pid()"
       )
       for (const [index, replica] of all.entries()) {
-        yield* eventually("it reconnects", counter(replica, "listenerReconnects"), (count) => count > (before[index] ?? 0))
+        yield* eventually(
+          "it reconnects",
+          counter(replica, "listenerReconnects"),
+          (count) => count > (before[index] ?? 0)
+        )
       }
       const put = yield* eventually(
         "writes work again",
@@ -181,9 +185,13 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("a ra
         assert.include(answer.text, "version = 2")
       }
       yield* warmEverywhere(source, ["a.ts"])
-      yield* eventually("it listens again", Effect.gen(function*() {
-        yield* notify("realm_file_changes", `${source.url}:*`)
-        return yield* origin(first, source, "a.ts")
-      }), (from) => from !== "l1")
+      yield* eventually(
+        "it listens again",
+        Effect.gen(function*() {
+          yield* notify("realm_file_changes", `${source.url}:*`)
+          return yield* origin(first, source, "a.ts")
+        }),
+        (from) => from !== "l1"
+      )
     }))
 })

@@ -40,52 +40,60 @@ const answered = (history: History, count: number) => {
 const seenVersions = (history: History) => Array.from(new Set(history.readings.map((reading) => reading.version)))
 
 layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("changes under load", (it) => {
-  it.effect("once a publish returned, no replica answers with older bytes, and none fails meanwhile", () =>
-    Effect.gen(function*() {
-      const { first, publish, realm, second, unused } = yield* Fleet
-      const source = yield* realm({ "person.ts": versioned(1), "other.ts": versioned(1) })
-      const target = unused()
-      expectStatus(yield* publish(source, target), 202)
-      const history = yield* hammer(target, "person.ts", (history) =>
-        Effect.gen(function*() {
-          history.acknowledge(1, performance.now())
-          yield* answered(history, 200)
-          let last = 0
-          for (let version = 2; version <= 9; version++) {
-            yield* source.edit({ "person.ts": versioned(version) })
-            const published = expectStatus(yield* publish(source, target, version % 2 === 0 ? first : second), 202)
-            history.acknowledge(version, performance.now())
-            const generation = Number(published.json["generation"])
-            assert.isAbove(generation, last)
-            last = generation
-            yield* answered(history, 100)
-          }
-        }))
-      assert.deepStrictEqual(history.violations().slice(0, 10), [])
-      assert.sameMembers(seenVersions(history), [1, 2, 3, 4, 5, 6, 7, 8, 9])
-    }), 60_000)
+  it.effect(
+    "once a publish returned, no replica answers with older bytes, and none fails meanwhile",
+    () =>
+      Effect.gen(function*() {
+        const { first, publish, realm, second, unused } = yield* Fleet
+        const source = yield* realm({ "person.ts": versioned(1), "other.ts": versioned(1) })
+        const target = unused()
+        expectStatus(yield* publish(source, target), 202)
+        const history = yield* hammer(target, "person.ts", (history) =>
+          Effect.gen(function*() {
+            history.acknowledge(1, performance.now())
+            yield* answered(history, 200)
+            let last = 0
+            for (let version = 2; version <= 9; version++) {
+              yield* source.edit({ "person.ts": versioned(version) })
+              const published = expectStatus(yield* publish(source, target, version % 2 === 0 ? first : second), 202)
+              history.acknowledge(version, performance.now())
+              const generation = Number(published.json["generation"])
+              assert.isAbove(generation, last)
+              last = generation
+              yield* answered(history, 100)
+            }
+          }))
+        assert.deepStrictEqual(history.violations().slice(0, 10), [])
+        assert.sameMembers(seenVersions(history), [1, 2, 3, 4, 5, 6, 7, 8, 9])
+      }),
+    60_000
+  )
 
-  it.effect("once a PUT returned, no replica answers with older bytes, and none fails meanwhile", () =>
-    Effect.gen(function*() {
-      const { first, realm, second } = yield* Fleet
-      const source = yield* realm({ "person.ts": versioned(1) })
-      const history = yield* hammer(source, "person.ts", (history) =>
-        Effect.gen(function*() {
-          history.acknowledge(1, performance.now())
-          yield* answered(history, 200)
-          for (let version = 2; version <= 13; version++) {
-            const replica = version % 2 === 0 ? first : second
-            const answer = yield* replica.ask(source.path("person.ts"), { method: "PUT", body: versioned(version) })
-            history.acknowledge(version, performance.now())
-            assert.include([200, 201, 204], answer.status, answer.shown)
-            yield* answered(history, 100)
-          }
-        }))
-      // A source realm is edited in place: bytes may be newer than the generation that was read before them.
-      const violations = history.violations().filter((violation) => !/^generation \d+ had/.test(violation))
-      assert.deepStrictEqual(violations.slice(0, 10), [])
-      assert.sameMembers(seenVersions(history), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
-    }), 60_000)
+  it.effect(
+    "once a PUT returned, no replica answers with older bytes, and none fails meanwhile",
+    () =>
+      Effect.gen(function*() {
+        const { first, realm, second } = yield* Fleet
+        const source = yield* realm({ "person.ts": versioned(1) })
+        const history = yield* hammer(source, "person.ts", (history) =>
+          Effect.gen(function*() {
+            history.acknowledge(1, performance.now())
+            yield* answered(history, 200)
+            for (let version = 2; version <= 13; version++) {
+              const replica = version % 2 === 0 ? first : second
+              const answer = yield* replica.ask(source.path("person.ts"), { method: "PUT", body: versioned(version) })
+              history.acknowledge(version, performance.now())
+              assert.include([200, 201, 204], answer.status, answer.shown)
+              yield* answered(history, 100)
+            }
+          }))
+        // A source realm is edited in place: bytes may be newer than the generation that was read before them.
+        const violations = history.violations().filter((violation) => !/^generation \d+ had/.test(violation))
+        assert.deepStrictEqual(violations.slice(0, 10), [])
+        assert.sameMembers(seenVersions(history), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
+      }),
+    60_000
+  )
 
   it.effect("once a DELETE returned, every replica says 404, and once it was PUT again, none does", () =>
     Effect.gen(function*() {

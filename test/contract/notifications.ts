@@ -1,0 +1,83 @@
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, type Layer, Scope, Exit } from "effect"
+import { type Event, Notifications } from "../../src/coordination/Notifications.ts"
+
+/** What every Notifications promises. */
+export const notifications = <E>(name: string, service: Layer.Layer<Notifications, E>) =>
+  layer(service, { excludeTestServices: true })(`Notifications on ${name}`, (it) => {
+    /** Hears until `last` has arrived; other tests' messages are not its own. */
+    const hear = Effect.fnUntraced(function*(mine: string) {
+      const { subscribe } = yield* Notifications
+      const heard: Array<{ readonly channel: string; readonly payload: string; readonly sender: number }> = []
+      const last = yield* Deferred.make<void>()
+      yield* subscribe((event: Event) => {
+        if (event._tag === "Gap" || !event.message.payload.startsWith(mine)) return
+        heard.push(event.message)
+        if (event.message.payload === `${mine} last`) Deferred.doneUnsafe(last, Effect.void)
+      })
+      return { heard, all: Deferred.await(last) }
+    })
+
+    it.effect("what one sender sends on a channel arrives once, in order, with one sender", () =>
+      Effect.gen(function*() {
+        const { notify } = yield* Notifications
+        const { all, heard } = yield* hear("order")
+        const payloads = Array.from({ length: 50 }, (_, index) => `order ${index}`)
+        yield* notify([...payloads, "order last"].map((payload) => ({ channel: "realm_file_changes", payload })))
+        yield* all
+        assert.deepStrictEqual(heard.map((message) => message.payload), [...payloads, "order last"])
+        assert.strictEqual(new Set(heard.map((message) => message.sender)).size, 1)
+        assert.deepStrictEqual(new Set(heard.map((message) => message.channel)), new Set(["realm_file_changes"]))
+      }))
+
+    it.effect("what one sender sends on several channels arrives in the order in which it was sent", () =>
+      Effect.gen(function*() {
+        const { notify } = yield* Notifications
+        const { all, heard } = yield* hear("mixed")
+        const channels = ["lockstep_generations", "realm_file_changes", "module_cache_populated"] as const
+        const sent = Array.from({ length: 60 }, (_, index) => ({
+          channel: channels[index % 3] ?? "realm_registry",
+          payload: `mixed ${index}`
+        }))
+        yield* notify([...sent, { channel: "realm_file_changes", payload: "mixed last" }])
+        yield* all
+        assert.deepStrictEqual(
+          heard.map((message) => message.payload),
+          [...sent.map((message) => message.payload), "mixed last"]
+        )
+      }))
+
+    it.effect("every subscriber hears, and one whose scope was closed hears no more", () =>
+      Effect.gen(function*() {
+        const { notify } = yield* Notifications
+        const left = yield* Scope.make()
+        const gone = yield* Scope.provide(hear("scope"), left)
+        const one = yield* hear("scope")
+        const other = yield* hear("scope")
+        yield* Scope.close(left, Exit.void)
+        yield* notify([{ channel: "realm_registry", payload: "scope last" }])
+        yield* one.all
+        yield* other.all
+        assert.strictEqual(gone.heard.length, 0)
+      }))
+
+    it.effect("a subscriber that throws neither ends the listening nor keeps others from hearing", () =>
+      Effect.gen(function*() {
+        const { notify, subscribe } = yield* Notifications
+        const scope = yield* Scope.make()
+        yield* Scope.provide(
+          subscribe((event) => {
+            if (event._tag === "Message" && event.message.payload.startsWith("bug")) throw new Error("a bug")
+          }),
+          scope
+        )
+        const { all, heard } = yield* hear("bug")
+        yield* Effect.ignoreCause(notify([{ channel: "realm_registry", payload: "bug first" }]))
+        yield* Effect.ignoreCause(notify([{ channel: "realm_registry", payload: "bug last" }]))
+        yield* Effect.timeout(all, "5 seconds")
+        assert.deepStrictEqual(heard.map((message) => message.payload), ["bug first", "bug last"])
+        yield* Scope.close(scope, Exit.void)
+      }))
+
+    it.effect("sending nothing is allowed", () => Effect.flatMap(Notifications, ({ notify }) => notify([])))
+  })

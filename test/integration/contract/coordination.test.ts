@@ -1,0 +1,274 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql"
+import { Counters } from "../../../src/coordination/Counters.ts"
+import { lockKey } from "../../../src/coordination/lockKey.ts"
+import { LockSession } from "../../../src/coordination/LockSession.ts"
+import { type Event, Notifications } from "../../../src/coordination/Notifications.ts"
+import { PopulateCoordinator } from "../../../src/coordination/PopulateCoordinator.ts"
+import { RealmWriteLock } from "../../../src/coordination/RealmWriteLock.ts"
+import { freshRealm } from "../../contract/freshRealm.ts"
+import { notifications } from "../../contract/notifications.ts"
+import { populateCoordinator, TwoCoordinators } from "../../contract/populateCoordinator.ts"
+import { realmWriteLock, TwoWriteLocks } from "../../contract/realmWriteLock.ts"
+import { eventually } from "../../support/eventually.ts"
+import { postgresWithSessions } from "./postgresLayers.ts"
+
+const listening = Notifications.layer.pipe(Layer.provideMerge(Counters.layer))
+
+/** Everything of one replica, on sessions of its own. */
+const replica = Layer.fresh(
+  Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(LockSession.layer, listening))
+  )
+)
+
+const twoCoordinators = Layer.effect(
+  TwoCoordinators,
+  Effect.gen(function*() {
+    const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+    const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+    return { here, there }
+  })
+)
+
+const twoWriteLocks = Layer.effect(
+  TwoWriteLocks,
+  Effect.gen(function*() {
+    const here = yield* Effect.provide(RealmWriteLock, yield* Layer.build(Layer.fresh(RealmWriteLock.layer)))
+    const there = yield* Effect.provide(RealmWriteLock, yield* Layer.build(Layer.fresh(RealmWriteLock.layer)))
+    return { here, there }
+  })
+)
+
+populateCoordinator("PostgreSQL", twoCoordinators.pipe(Layer.provide(postgresWithSessions())))
+realmWriteLock("PostgreSQL", twoWriteLocks.pipe(Layer.provide(postgresWithSessions())))
+notifications("PostgreSQL", listening.pipe(Layer.provide(postgresWithSessions())))
+
+const sessions = (purpose: string) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql<{ pid: number }>`SELECT pid FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = ${`lockstep ${purpose}`}`)
+
+const terminate = (purpose: string) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = ${`lockstep ${purpose}`}`)
+
+layer(postgresWithSessions(), { excludeTestServices: true })("coordination on PostgreSQL", (it) => {
+  it.effect("five hundred keys in work at once hold one connection, and each runs (S16)", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(replica)
+      const coordinator = yield* Effect.provide(PopulateCoordinator, context)
+      const { connections } = yield* Effect.provide(LockSession, context)
+      const began = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<void>()
+      let running = 0
+      const all = yield* Effect.forkChild(Effect.forEach(
+        Array.from({ length: 500 }, (_, index) => `transpile|http://test.example/|${index}.ts`),
+        (key) =>
+          coordinator.tryAcquireAndRun(
+            key,
+            Effect.suspend(() => {
+              if (++running === 500) Deferred.doneUnsafe(began, Effect.void)
+              return Deferred.await(end)
+            })
+          ),
+        { concurrency: "unbounded" }
+      ))
+      yield* Deferred.await(began)
+      assert.strictEqual((yield* sessions("locks")).length, 1)
+      assert.strictEqual(yield* connections, 1)
+      // The pool is free all the while.
+      const sql = yield* SqlClient.SqlClient
+      assert.deepStrictEqual(
+        yield* sql`SELECT count(*)::int AS held FROM pg_locks WHERE locktype = 'advisory'
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        [{ held: 500 }]
+      )
+      yield* Deferred.succeed(end, undefined)
+      assert.strictEqual((yield* Fiber.join(all)).filter(Option.isSome).length, 500)
+      yield* eventually(
+        "all locks given back",
+        sql<{ n: number }>`SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        ([row]) => row?.n === 0
+      )
+    }).pipe(Effect.scoped))
+
+  it.effect("a woken loser sees the row that the winner committed", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE won (key text PRIMARY KEY)`
+      const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      for (let round = 0; round < 20; round++) {
+        const key = `round ${round}`
+        const woken = yield* Effect.forkChild(
+          Effect.andThen(there.waitForKey(key, "10 seconds"), sql`SELECT key FROM won WHERE key = ${key}`),
+          { startImmediately: true }
+        )
+        yield* here.tryAcquireAndRun(key, sql`INSERT INTO won VALUES (${key})`)
+        assert.deepStrictEqual(yield* Fiber.join(woken), [{ key }])
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("the key of a holder whose session was killed can be had by another replica, while it still works", () =>
+    Effect.gen(function*() {
+      const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      const held = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<string>()
+      const holder = yield* Effect.forkChild(
+        here.tryAcquireAndRun("key", Effect.andThen(Deferred.succeed(held, undefined), Deferred.await(end)))
+      )
+      yield* Deferred.await(held)
+      const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      assert.deepStrictEqual(yield* there.tryAcquireAndRun("key", Effect.succeed("too early")), Option.none())
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+      yield* eventually(
+        "the key to be free",
+        Effect.orElseSucceed(there.tryAcquireAndRun("key", Effect.succeed("taken over")), Option.none),
+        Option.isSome
+      )
+      yield* Deferred.succeed(end, "late")
+      assert.deepStrictEqual(yield* Fiber.join(holder), Option.some("late"))
+      // The session of the one that lost its lock works again.
+      yield* eventually(
+        "the first replica to win again",
+        Effect.orElseSucceed(here.tryAcquireAndRun("key", Effect.succeed("again")), Option.none),
+        Option.isSome
+      )
+    }).pipe(Effect.scoped))
+
+  it.effect("waiters of a key are told that its lock cannot be asked for, and none hangs", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(replica)
+      const here = yield* Effect.provide(PopulateCoordinator, context)
+      yield* here.tryAcquireAndRun("first", Effect.void)
+      const sql = yield* SqlClient.SqlClient
+      const outcomes = yield* Effect.forEach(
+        Array.from({ length: 40 }, (_, index) => index),
+        (index) =>
+          Effect.exit(
+            index === 20
+              ? Effect.asVoid(terminate("locks"))
+              : Effect.asVoid(here.tryAcquireAndRun(`key ${index}`, Effect.void))
+          ),
+        { concurrency: "unbounded" }
+      )
+      for (const exit of outcomes) {
+        if (Exit.isFailure(exit)) assert.include(String(exit.cause), "coalescing lock")
+      }
+      yield* eventually(
+        "the lock session to work again",
+        Effect.orElseSucceed(here.tryAcquireAndRun("after", Effect.succeed(1)), Option.none),
+        Option.isSome
+      )
+      assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.effect("a closed replica leaves no session behind", () =>
+    Effect.gen(function*() {
+      const before = [(yield* sessions("locks")).length, (yield* sessions("listener")).length]
+      yield* Effect.scoped(Effect.gen(function*() {
+        const context = yield* Layer.build(replica)
+        yield* Effect.provide(PopulateCoordinator, context).pipe(
+          Effect.flatMap((coordinator) => coordinator.tryAcquireAndRun("key", Effect.void))
+        )
+        yield* Effect.provide(RealmWriteLock, context).pipe(
+          Effect.flatMap((lock) => lock.withLock(freshRealm())(Effect.void))
+        )
+        assert.isAbove((yield* sessions("listener")).length, 0)
+      }))
+      yield* eventually(
+        "its sessions to be gone",
+        Effect.all([sessions("locks"), sessions("listener"), sessions("write locks")]),
+        ([locks, listener, writers]) =>
+          locks.length <= (before[0] ?? 0) && listener.length <= (before[1] ?? 0) && writers.length === 0
+      )
+    }))
+
+  it.effect("a writer whose session was killed keeps nobody waiting", () =>
+    Effect.gen(function*() {
+      const here = yield* Effect.provide(RealmWriteLock, yield* Layer.build(Layer.fresh(RealmWriteLock.layer)))
+      const there = yield* Effect.provide(RealmWriteLock, yield* Layer.build(Layer.fresh(RealmWriteLock.layer)))
+      const realmUrl = freshRealm()
+      const held = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<string>()
+      const holder = yield* Effect.forkChild(
+        here.withLock(realmUrl)(Effect.andThen(Deferred.succeed(held, undefined), Deferred.await(end)))
+      )
+      yield* Deferred.await(held)
+      yield* terminate("write locks")
+      assert.strictEqual(yield* there.withLock(realmUrl)(Effect.succeed("next")), "next")
+      yield* Deferred.succeed(end, "late")
+      // What the first then writes is refused by its compare-and-set, not by the lock.
+      assert.strictEqual(yield* Fiber.join(holder), "late")
+      assert.strictEqual(yield* here.withLock(realmUrl)(Effect.succeed("again")), "again")
+    }).pipe(Effect.scoped))
+})
+
+layer(postgresWithSessions(), { excludeTestServices: true })("the listening session on PostgreSQL", (it) => {
+  const hearing = Effect.gen(function*() {
+    const context = yield* Layer.build(Layer.fresh(listening))
+    const { notify, subscribe } = yield* Effect.provide(Notifications, context)
+    const heard: Array<string> = []
+    yield* subscribe((event: Event) => heard.push(event._tag === "Gap" ? "gap" : event.message.payload))
+    return { heard, notify, counters: yield* Effect.provide(Counters, context) }
+  })
+
+  it.effect("is opened again when its backend is terminated, and announces the gap (S22)", () =>
+    Effect.gen(function*() {
+      const { counters, heard, notify } = yield* hearing
+      yield* notify([{ channel: "realm_registry", payload: "before" }])
+      yield* eventually("the first message", Effect.sync(() => heard.slice()), (all) => all.includes("before"))
+      for (const round of [1, 2, 3]) {
+        yield* terminate("listener")
+        yield* eventually(
+          "a gap",
+          Effect.sync(() => heard.filter((each) => each === "gap").length),
+          (gaps) => gaps >= round
+        )
+        yield* notify([{ channel: "realm_registry", payload: `after ${round}` }])
+        yield* eventually("the next message", Effect.sync(() => heard.slice()), (all) => all.includes(`after ${round}`))
+      }
+      assert.deepStrictEqual(heard, ["before", "gap", "after 1", "gap", "after 2", "gap", "after 3"])
+      assert.strictEqual(counters.listenerReconnects, 3)
+      assert.strictEqual((yield* sessions("listener")).length, 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("hears every channel, from any session of the database", () =>
+    Effect.gen(function*() {
+      const { heard } = yield* hearing
+      const sql = yield* SqlClient.SqlClient
+      const channels = [
+        "realm_file_changes",
+        "module_cache_invalidated",
+        "module_cache_populated",
+        "realm_registry",
+        "lockstep_generations"
+      ]
+      for (const channel of channels) yield* sql`SELECT pg_notify(${channel}, ${`on ${channel}`})`
+      yield* eventually("all of them", Effect.sync(() => heard.slice()), (all) => all.length === channels.length)
+      assert.deepStrictEqual(heard.toSorted(), channels.map((channel) => `on ${channel}`).toSorted())
+    }).pipe(Effect.scoped))
+
+  it.effect("a payload that PostgreSQL refuses is the sender's error, and nothing of its batch is sent", () =>
+    Effect.gen(function*() {
+      const { heard, notify } = yield* hearing
+      const error = yield* Effect.flip(notify([
+        { channel: "realm_registry", payload: "first of the batch" },
+        { channel: "realm_registry", payload: "x".repeat(8_000) }
+      ]))
+      assert.strictEqual(error._tag, "DatabaseError")
+      yield* notify([{ channel: "realm_registry", payload: "x".repeat(7_999) }])
+      yield* eventually("the next message", Effect.sync(() => heard.length), (length) => length > 0)
+      assert.deepStrictEqual(heard.map((payload) => payload.length), [7_999])
+    }).pipe(Effect.scoped))
+})
+
+void PgClient
+void lockKey

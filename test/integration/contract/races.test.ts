@@ -1,0 +1,144 @@
+import { assert, it, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Deferred, Effect, Fiber, Layer, Option } from "effect"
+import { SqlClient } from "effect/sql"
+import type { RealmUrl } from "../../../src/domain/RealmUrl.ts"
+import { migrate } from "../../../src/store/migrations.ts"
+import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
+import { RealmTable } from "../../../src/store/RealmTable.ts"
+import { Transaction } from "../../../src/store/Transaction.ts"
+import { transpiled } from "../../contract/cacheTables.ts"
+import { freshRealm } from "../../contract/freshRealm.ts"
+import { temporaryDatabase } from "../../support/database.ts"
+import { eventually } from "../../support/eventually.ts"
+import { postgres } from "./postgresLayers.ts"
+
+const tables = Layer.mergeAll(ModuleTranspileTable.layer, RealmTable.layer, Transaction.layer).pipe(
+  Layer.provideMerge(postgres())
+)
+
+/** A live realm at generation 1, and the token of a writer that begins now. */
+const writerOf = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
+  const realms = yield* RealmTable
+  yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+  const { incarnation } = yield* realms.read([realmUrl])
+  return { generation: 1, incarnation }
+})
+
+/** Runs `work` in a transaction that stays open until the returned effect commits it. */
+const openTransaction = Effect.fnUntraced(function*<A, E, R>(work: Effect.Effect<A, E, R>) {
+  const { run } = yield* Transaction
+  const worked = yield* Deferred.make<A, E>()
+  const end = yield* Deferred.make<void>()
+  const fiber = yield* Effect.forkChild(
+    run(Effect.andThen(Deferred.complete(worked, work), Deferred.await(end)))
+  )
+  const result = yield* Deferred.await(worked)
+  return { result, commit: Effect.andThen(Deferred.succeed(end, undefined), Fiber.join(fiber)) }
+})
+
+const somebodyWaitsForARow = eventually(
+  "a session that waits for a row",
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`),
+  (rows) => rows.length > 0
+)
+
+layer(tables, { excludeTestServices: true })("two sessions on PostgreSQL", (it) => {
+  for (const before of ["had a row", "never had a row"] as const) {
+    it.effect(`a write that waits behind an uncommitted tombstone is refused after its commit: the path ${before}`, () =>
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        const table = yield* ModuleTranspileTable
+        const realmUrl = freshRealm()
+        const token = yield* writerOf(realmUrl)
+        if (before === "had a row") yield* table.write(realmUrl, "a.ts", "old", token, transpiled.sample(0))
+        const invalidation = yield* openTransaction(
+          Effect.andThen(realms.advance(realmUrl, 1, "paths"), table.bury(realmUrl, ["a.ts"], 2))
+        )
+        const slow = yield* Effect.forkChild(table.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+        yield* somebodyWaitsForARow
+        yield* invalidation.commit
+        assert.isFalse(yield* Fiber.join(slow))
+        assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+      }))
+  }
+
+  it.effect("a tombstone that waits behind an uncommitted older write buries it", () =>
+    Effect.gen(function*() {
+      const realms = yield* RealmTable
+      const table = yield* ModuleTranspileTable
+      const realmUrl = freshRealm()
+      const token = yield* writerOf(realmUrl)
+      const write = yield* openTransaction(table.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+      assert.isTrue(write.result)
+      yield* realms.advance(realmUrl, 1, "paths")
+      const burial = yield* Effect.forkChild(table.bury(realmUrl, ["a.ts"], 2))
+      yield* somebodyWaitsForARow
+      yield* write.commit
+      yield* Fiber.join(burial)
+      assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+    }))
+
+  it.effect("a row whose writer checked the floor before it was raised and committed after is never a hit (rule 1)", () =>
+    Effect.gen(function*() {
+      const realms = yield* RealmTable
+      const table = yield* ModuleTranspileTable
+      const realmUrl = freshRealm()
+      const token = yield* writerOf(realmUrl)
+      const write = yield* openTransaction(table.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+      assert.isTrue(write.result)
+      yield* realms.advance(realmUrl, 1, "realm")
+      yield* write.commit
+      assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.none())
+    }))
+})
+
+layer(tables, { excludeTestServices: true })("a database that lost its UNLOGGED tables", (it) => {
+  it.effect("refuses the writer from before, and goes on under a new incarnation (rule 2)", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const realms = yield* RealmTable
+      const table = yield* ModuleTranspileTable
+      const realmUrl = freshRealm()
+      const token = yield* writerOf(realmUrl)
+      yield* realms.advance(realmUrl, 1, "paths")
+      yield* table.bury(realmUrl, ["a.ts"], 2)
+      // What recovery does to every UNLOGGED table.
+      yield* sql`TRUNCATE cache_incarnation, module_transpile_cache, modules`
+      assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+      const found = yield* Effect.forEach(Array.from({ length: 5 }), () => realms.read([realmUrl]), {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(new Set(found.map((each) => each.incarnation)).size, 1)
+      const { incarnation, realms: [row] } = yield* realms.read([realmUrl])
+      assert.notStrictEqual(incarnation, token.incarnation)
+      assert.strictEqual(row?.generation, 2)
+      assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+      assert.isTrue(
+        yield* table.write(realmUrl, "a.ts", "key", { generation: 2, incarnation }, transpiled.sample(2))
+      )
+    }))
+})
+
+it.live("ten replicas that migrate a new database at once all succeed", () =>
+  Effect.gen(function*() {
+    const url = yield* temporaryDatabase
+    yield* Effect.forEach(
+      Array.from({ length: 10 }),
+      () => Effect.provide(migrate, PgClient.layer({ url, maxConnections: 1 })),
+      { concurrency: "unbounded", discard: true }
+    )
+    const tableNames = yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+      sql<{ name: string; kind: string }>`SELECT relname AS name, relpersistence AS kind FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`).pipe(
+        Effect.provide(PgClient.layer({ url, maxConnections: 1 }))
+      )
+    const persistence = new Map(tableNames.map(({ kind, name }) => [name, kind]))
+    for (const unlogged of ["module_transpile_cache", "modules", "cache_incarnation"]) {
+      assert.strictEqual(persistence.get(unlogged), "u", unlogged)
+    }
+    for (const logged of ["realm_generations", "realm_registry", "realm_versions", "jobs", "realm_index", "replicas"]) {
+      assert.strictEqual(persistence.get(logged), "p", logged)
+    }
+  }))
