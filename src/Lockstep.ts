@@ -74,11 +74,11 @@ const coordinationMemory = Layer.mergeAll(
 const services = (options: LockstepOptions) => {
   const { cacheBytes, publicUrl } = options
   return Layer.mergeAll(
-    DefinitionLookup.layer(cacheBytes / 8),
+    DefinitionLookup.layer(Math.ceil(cacheBytes / 8)),
     Invalidation.layer,
     Reconciler.layer(publicUrl),
-    SourceCache.layer(cacheBytes * 3 / 8),
-    TranspiledModuleCache.layer(cacheBytes / 2)
+    SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
+    TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(
       Generations.layer,

@@ -1,10 +1,10 @@
-import * as crypto from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Fence } from "../coordination/Fence.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import type { FileFailure, FileNotFound } from "../domain/errors.ts"
 import { aliasCandidates } from "../domain/ModulePath.ts"
+import { sha256 } from "../domain/sha256.ts"
 import { RealmFiles, type Stamp } from "../realms/RealmFiles.ts"
 
 /** A file of a realm as it was read: immutable, and shared by everybody who asks. */
@@ -45,7 +45,7 @@ export class SourceCache extends Context.Service<SourceCache, {
 
         const fromDisk = Effect.fnUntraced(function*(view: RealmView, id: string, path: string) {
           const { canonicalPath, found } = yield* resolve(files, view, path)
-          const hash = crypto.createHash("sha256").update(found.bytes).digest("base64url")
+          const hash = sha256(found.bytes)
           const file: SourceFile = { canonicalPath, bytes: found.bytes, hash }
           const { fence, token } = view
           if (fence.holds(token, path) && fence.holds(token, canonicalPath)) {

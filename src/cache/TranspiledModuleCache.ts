@@ -1,8 +1,8 @@
-import * as crypto from "node:crypto"
 import { Context, Effect, Layer, Option } from "effect"
 import { Counters } from "../coordination/Counters.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
+import { sha256 } from "../domain/sha256.ts"
 import { ModuleTranspileTable, type TranspiledRow } from "../store/ModuleTranspileTable.ts"
 import { type TranspileFailure, Transpiler } from "../transpile/Transpiler.ts"
 import { type Answer, type CacheKey, make } from "./CoherentCache.ts"
@@ -87,7 +87,7 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
 
 const headersOf = (body: Uint8Array) => ({
   "content-type": "text/javascript; charset=utf-8",
-  etag: `"js-${crypto.createHash("sha256").update(body).digest("base64url").slice(0, 32)}"`
+  etag: `"js-${sha256(body).slice(0, 32)}"`
 })
 
 const fromRow = (row: TranspiledRow): TranspiledModule => ({

@@ -12,7 +12,7 @@ export const prepareDirectories = Effect.fnUntraced(function*(dataDir: string, r
   const usable = (directory: string) =>
     attempt(
       async () => {
-        await fs.mkdir(directory, { recursive: true })
+        await makeDirectory(directory)
         await fs.access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
       },
       (reason) => `cannot write to the data directory ${data} (${reason}): free it, or name another with --data-dir`
@@ -27,6 +27,19 @@ export const prepareDirectories = Effect.fnUntraced(function*(dataDir: string, r
   }
   return { dataDir: data, realmsDir: realms, versionsDir: path.join(data, "versions") }
 })
+
+// Not `recursive`: below a directory that lies about itself, such as /proc, Node's own loop never ends.
+const makeDirectory = async (directory: string): Promise<void> => {
+  const made = await fs.mkdir(directory).then(() => true, (error) => {
+    const code = systemError(error)?.code
+    if (code === "EEXIST") return true
+    if (code === "ENOENT" && path.dirname(directory) !== directory) return false
+    throw error
+  })
+  if (made) return
+  await makeDirectory(path.dirname(directory))
+  await fs.mkdir(directory)
+}
 
 const attempt = (work: () => Promise<void>, message: (reason: string) => string) =>
   Effect.tryPromise({

@@ -18,6 +18,8 @@ const withPatience = <A, E, R>(realmUrl: RealmUrl, acquire: Effect.Effect<A, E, 
     orElse: () => Effect.fail(new LockTimeout({ realmUrl, waitedMs: patience }))
   })
 
+const inOrder = (realmUrls: ReadonlyArray<RealmUrl>) => Array.from(new Set(realmUrls)).sort()
+
 /** A mutex a realm, kept only while somebody uses it. */
 const makeMutexes = Effect.map(
   RcMap.make({ lookup: (_: RealmUrl) => Semaphore.make(1) }),
@@ -34,10 +36,10 @@ const makeMutexes = Effect.map(
 
 /**
  * One writer a realm, across replicas (S17). Writers of one process queue in memory first, so that a busy realm takes
- * one connection a replica; different realms run in parallel. Lock order: a published realm, its source realm, then rows.
+ * one connection a replica; different realms run in parallel. Lock order: realms by their URL, then rows.
  */
 export class RealmWriteLock extends Context.Service<RealmWriteLock, {
-  /** Runs a write while it holds these realms, which are locked in the order given. */
+  /** Runs a write while it holds these realms, which are locked in one order, however they are named: no deadlock. */
   readonly withLock: (
     ...realmUrls: readonly [RealmUrl, ...ReadonlyArray<RealmUrl>]
   ) => <A, E, R>(write: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseError | LockTimeout, R>
@@ -68,12 +70,13 @@ export class RealmWriteLock extends Context.Service<RealmWriteLock, {
       return RealmWriteLock.of({
         withLock: (...realmUrls) => (write) =>
           Effect.scoped(Effect.gen(function*() {
+            const ordered = inOrder(realmUrls)
             yield* withPatience(
               realmUrls[0],
               Effect.andThen(
-                mutexes.take(realmUrls),
+                mutexes.take(ordered),
                 Effect.mapError(
-                  session(realmUrls),
+                  session(ordered),
                   (cause) => new DatabaseError({ operation: `lock ${realmUrls[0]}`, cause })
                 )
               )
@@ -90,7 +93,7 @@ export class RealmWriteLock extends Context.Service<RealmWriteLock, {
     Effect.map(makeMutexes, (mutexes) =>
       RealmWriteLock.of({
         withLock: (...realmUrls) => (write) =>
-          Effect.scoped(Effect.andThen(withPatience(realmUrls[0], mutexes.take(realmUrls)), write))
+          Effect.scoped(Effect.andThen(withPatience(realmUrls[0], mutexes.take(inOrder(realmUrls))), write))
       }))
   )
 }

@@ -1,6 +1,7 @@
 import { ByteSize, Effect, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
+import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
 import { DefinitionLookup } from "../definitions/DefinitionLookup.ts"
 import { FileNotFound, InvalidInput } from "../domain/errors.ts"
@@ -136,10 +137,13 @@ const directory = Effect.fnUntraced(function*(
     const index = yield* Effect.result(sources.read(view, `${path}index.html`))
     if (Result.isSuccess(index)) return plain(request, requested, index.success)
   }
-  return HttpServerResponse.jsonUnsafe(
-    { path, entries },
-    { headers: { ...cacheControl(requested), vary: "accept, accept-encoding" } }
-  )
+  const body = Buffer.from(JSON.stringify({ path, entries }))
+  return respond(request, {
+    body,
+    contentType: "application/json",
+    etag: `"dir-${sha256(body).slice(0, 32)}"`,
+    headers: cacheControl(requested)
+  })
 })
 
 /** Paths that begin with `_` at a realm's root belong to Lockstep. */

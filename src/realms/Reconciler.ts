@@ -3,6 +3,7 @@ import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
+import { Transaction } from "../store/Transaction.ts"
 import { RealmFiles } from "./RealmFiles.ts"
 
 /** How often the registry is compared without having heard anything: notifications may be lost. */
@@ -29,6 +30,7 @@ export class Reconciler extends Context.Service<Reconciler, {
         const lock = yield* RealmWriteLock
         const notifications = yield* Notifications
         const realms = yield* RealmTable
+        const transaction = yield* Transaction
         const mounted = new Set<RealmUrl>()
         const known = new Set<string>()
 
@@ -38,7 +40,7 @@ export class Reconciler extends Context.Service<Reconciler, {
           const { realms: rows } = yield* realms.read([realmUrl])
           if (rows.length === 0) {
             const generation = yield* lock.withLock(realmUrl)(
-              realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0)
+              transaction.run(realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0))
             )
             if (Option.isSome(generation)) {
               yield* Effect.logInfo(`Registered the source realm ${realmUrl}`)

@@ -39,7 +39,10 @@ export interface CacheTable<V> {
     paths: ReadonlyArray<string>,
     generation: number
   ) => Effect.Effect<void, DatabaseError>
-  /** Deletes a realm's rows. Safe only together with a raised wipe floor, which refuses writers from before. */
+  /**
+   * Deletes a realm's rows, with those of its published versions. Safe only together with a raised wipe floor, which
+   * refuses writers from before.
+   */
   readonly clear: (realmUrl: string) => Effect.Effect<void, DatabaseError>
 }
 
@@ -85,6 +88,7 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
     ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${blanks}, generation = EXCLUDED.generation,
       created_at = now()
     WHERE c.generation < EXCLUDED.generation`
+  const clear = `DELETE FROM ${table} WHERE realm_url = $1 OR realm_url ^@ ($1 || '@')`
   const text = (value: unknown, type: Column["type"]) => type === "text" ? value : JSON.stringify(value ?? null)
   return {
     read: (realmUrl, path, contentKey) =>
@@ -109,8 +113,7 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       ),
     bury: (realmUrl, paths, generation) =>
       Effect.asVoid(statement(`bury in ${table}`, sql.unsafe(bury, [realmUrl, paths, String(generation)]))),
-    clear: (realmUrl) =>
-      Effect.asVoid(statement(`clear ${table}`, sql.unsafe(`DELETE FROM ${table} WHERE realm_url = $1`, [realmUrl])))
+    clear: (realmUrl) => Effect.asVoid(statement(`clear ${table}`, sql.unsafe(clear, [realmUrl])))
   }
 }
 
@@ -152,7 +155,9 @@ export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
     clear: (realmUrl) =>
       database.write((tables) => {
         const rows = rowsOf(tables, table)
-        for (const each of rows.keys()) if (each.startsWith(`${realmUrl}\0`)) rows.delete(each)
+        for (const each of rows.keys()) {
+          if (each.startsWith(`${realmUrl}\0`) || each.startsWith(`${realmUrl}@`)) rows.delete(each)
+        }
       })
   }
 }

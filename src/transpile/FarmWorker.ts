@@ -95,7 +95,7 @@ const openThread = ({ entry, heapMb, workerData }: FarmWorkerOptions): Worker =>
     env: {},
     argv: [],
     execArgv: [],
-    // Kept from the host's streams, and never read: reading them would keep the process alive. The entry is to be quiet.
+    // kept from the host's streams, and never read, as that would keep the process alive: the entry is to be quiet
     stdin: false,
     stdout: true,
     stderr: true,

@@ -1,6 +1,6 @@
 import { codeFrame, printable } from "./codeFrame.ts"
 
-/** What is wrong with a module's code, as plain data: it crosses from a worker thread. Fields as in `TranspileError`. */
+/** What is wrong with a module's code, as plain data that can leave a thread. Fields as in `TranspileError`. */
 export interface Problem {
   readonly detail: string
   readonly line?: number
@@ -8,7 +8,7 @@ export interface Problem {
   readonly codeFrame?: string
 }
 
-/** A fault that this pipeline found itself, at a place (1-based) in the source. */
+/** A fault that this pipeline found itself, at a place in the source, counted from 1. */
 export class CodeFault extends Error {
   override readonly name = "CodeFault"
   readonly position: { readonly line: number; readonly column?: number } | undefined
@@ -25,11 +25,13 @@ export const faultAt = (
   new CodeFault(detail, node.loc ? { line: node.loc.start.line, column: node.loc.start.column + 1 } : undefined)
 
 /** Reads whatever Babel threw. `source` is undefined when the bytes never became text. */
-export const problemOf = (thrown: unknown, source: string | undefined): Problem => {
+export const problemOf = (thrown: unknown, path: string, source: string | undefined): Problem => {
   if (thrown instanceof CodeFault) return problem(thrown.message, thrown.position, source)
-  if (thrown instanceof RangeError) return { detail: "is nested too deeply to be transpiled" }
   const text = thrown instanceof Error ? thrown.message : String(thrown)
-  return problem(detailOf(text, thrown), parserPosition(thrown) ?? framePosition(text), source)
+  if (thrown instanceof RangeError && text.includes("call stack")) {
+    return { detail: "is nested too deeply to be transpiled" }
+  }
+  return problem(detailOf(text, path, thrown), parserPosition(thrown) ?? framePosition(text), source)
 }
 
 const problem = (
@@ -60,12 +62,12 @@ const framePosition = (text: string) => {
   return { line: Number(marked[1]), ...(indent !== undefined && { column: indent.length + 1 }) }
 }
 
-const detailOf = (text: string, thrown: unknown): string => {
+const detailOf = (text: string, path: string, thrown: unknown): string => {
   const syntax = /Support for the experimental syntax '([^']+)' isn't currently enabled/.exec(text)?.[1]
   if (syntax === "jsx") return "JSX is only understood in .jsx and .tsx modules"
   if (syntax !== undefined) return `the syntax "${syntax}" is not supported`
   const reason = text
-    .replace(/^\/[^\n]*?: /, "") // the file name, made absolute by Babel
+    .replace(`/${path}: `, "") // the file name, made absolute by Babel
     .replace(/\n\n?>? *\d+ \|[^]*$/, "") // the frame
     .replace(/ \(\d+:\d+\)\s*$/, "")
     .replace(/, or add @babel\/plugin-transform-modules-commonjs to your Babel config/, "")

@@ -16,7 +16,12 @@ export type { ModuleSource } from "./ModuleSource.ts"
 export type { Transpiled } from "./pipeline.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
 
-export interface TranspilerOptions extends Partial<PipelineOptions> {
+export interface InlineOptions {
+  /** See `PipelineOptions`. Default `react`. */
+  readonly jsxImportSource?: string | undefined
+}
+
+export interface TranspilerOptions extends InlineOptions {
   /**
    * Threads. By default one less than the cores, so that the event loop, which answers from memory, keeps a core to
    * itself; at least 1, and at most 8, because each costs about 120 MB.
@@ -44,14 +49,16 @@ export class Transpiler extends Context.Service<Transpiler, {
     Layer.effect(Transpiler, makeFarm(options))
 
   /** The same pipeline in the calling thread, which it blocks; it can hold no module to a deadline. */
-  static readonly layerInline = (options: Partial<PipelineOptions> = {}): Layer.Layer<Transpiler> =>
-    Layer.sync(Transpiler, () => makeInline({ ...defaultPipelineOptions, ...options }))
+  static readonly layerInline = (options: InlineOptions = {}): Layer.Layer<Transpiler> =>
+    Layer.sync(Transpiler, () => makeInline(pipelineOptions(options)))
 }
 
+const pipelineOptions = (options: InlineOptions): PipelineOptions => ({
+  jsxImportSource: options.jsxImportSource ?? defaultPipelineOptions.jsxImportSource
+})
+
 const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
-  const pipeline: PipelineOptions = {
-    jsxImportSource: options.jsxImportSource ?? defaultPipelineOptions.jsxImportSource
-  }
+  const pipeline = pipelineOptions(options)
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "20 seconds")
   const farm = yield* Effect.mapError(
     WorkerFarm.make<TranspileJob, TaskAnswer>({

@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
         if (closed) return Effect.fail(shutDown)
         const ticket = { job, outcome: Deferred.makeUnsafe<Result, FarmFailure>() }
         if (!queue.offer(group, ticket)) {
-          return Effect.fail(new FarmFailure({ reason: "full", detail: `${queue.size()} modules are waiting` }))
+          return Effect.fail(new FarmFailure({ reason: "full", detail: `${queue.size()} jobs are waiting` }))
         }
         work.openUnsafe()
         return Effect.onInterrupt(

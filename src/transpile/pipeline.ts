@@ -34,7 +34,7 @@ export const makePipeline = (options: PipelineOptions): Pipeline => {
       source = decodeSource(bytes)
       return { _tag: "Done", value: work(source, babel) }
     } catch (thrown) {
-      return { _tag: "Rejected", problem: problemOf(thrown, source) }
+      return { _tag: "Rejected", problem: problemOf(thrown, path, source) }
     }
   }
 

@@ -39,8 +39,10 @@ const openTransaction = Effect.fnUntraced(function*<A, E, R>(work: Effect.Effect
 
 const somebodyWaitsForARow = eventually(
   "a session that waits for a row",
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sql`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`),
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => sql`SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+  ),
   (rows) => rows.length > 0
 )
 

@@ -137,5 +137,6 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
           /ENOSPC/
         )
         assert.strictEqual(yield* filesBelow(small), 2)
-      }))
+      })
+  )
 })
