@@ -2,15 +2,19 @@ import { PgClient } from "@effect/sql-pg"
 import { Layer } from "effect"
 import { SourceCache } from "./cache/SourceCache.ts"
 import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
+import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
 import { Generations } from "./coordination/Generations.ts"
+import { Lease } from "./coordination/Lease.ts"
 import { LockSession } from "./coordination/LockSession.ts"
+import { MemoryBus } from "./coordination/MemoryBus.ts"
 import { type Identity, Membership } from "./coordination/Membership.ts"
 import { Notifications } from "./coordination/Notifications.ts"
 import { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "./coordination/ReindexQueue.ts"
 import { SessionConfig } from "./coordination/SessionConfig.ts"
+import { Sessions } from "./coordination/Sessions.ts"
 import { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
 import type { RealmUrl } from "./domain/RealmUrl.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
@@ -61,6 +65,8 @@ const storeMemory = Layer.mergeAll(
 
 const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
+  Layer.provideMerge(Lease.layer),
+  Layer.provideMerge(Sessions.layer),
   Layer.provideMerge(SessionConfig.layer)
 )
 
@@ -68,6 +74,10 @@ const coordinationMemory = Layer.mergeAll(
   PopulateCoordinator.layerMemory,
   RealmWriteLock.layerMemory,
   Notifications.layerMemory
+).pipe(
+  Layer.provideMerge(Lease.layer),
+  Layer.provideMerge(Sessions.layerMemory),
+  Layer.provideMerge(MemoryBus.layer)
 )
 
 /** Everything above the stores and the coordination: the same for a fleet and for one process. */
@@ -80,12 +90,8 @@ const services = (options: LockstepOptions) => {
     SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
     TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(
-      Generations.layer,
-      Membership.layer(options),
-      RealmFiles.layer(options),
-      ReindexQueue.layer
-    ))
+    Layer.provideMerge(Barrier.layer),
+    Layer.provideMerge(Layer.mergeAll(Generations.layer, RealmFiles.layer(options), ReindexQueue.layer))
   )
 }
 
@@ -97,7 +103,7 @@ export const layer = (options: LockstepOptions) =>
     Layer.provideMerge(Transpiler.layer(options.transpiler)),
     Layer.provideMerge(coordinationSql),
     Layer.provideMerge(storeSql),
-    Layer.provideMerge(Counters.layer),
+    Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options))),
     Layer.provide(Layer.effectDiscard(migrate))
   )
 
@@ -107,7 +113,7 @@ export const layerMemory = (options: LockstepOptions) =>
     Layer.provideMerge(Transpiler.layerInline(options.transpiler)),
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),
-    Layer.provideMerge(Counters.layer)
+    Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options)))
   )
 
 /** For the program: `layer` on a pool of its own. */

@@ -61,6 +61,7 @@ export const Status = Schema.Struct({
   malformedPayloads: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
+  leaseHeld: Schema.Boolean,
   l1Bytes: Schema.Int,
   applied: Schema.Record(Schema.String, Generation),
   mounted: Schema.Array(Schema.String),

@@ -30,28 +30,36 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   if (Result.isFailure(whole)) return yield* whole.failure
   const publicOrigin = new URL(publicUrl).origin
   const own = origin === publicOrigin ? [] : candidates(origin, rawPath)
-  const generations = yield* Generations
-  const [view] = yield* generations.view([...own, ...candidates(publicOrigin, rawPath)])
-  if (view === undefined) return yield* new RealmNotFound({ realmUrl: `${origin}${rawPath}` })
-
-  const { row } = view
-  if (minGeneration !== undefined) {
-    if (!/^\d{1,16}$/.test(minGeneration)) {
-      return yield* new InvalidInput({ detail: "x-lockstep-min-generation must be a whole number" })
-    }
-    // The view is newer than the request: a generation above it does not exist.
-    const asked = Number(minGeneration)
-    if (asked > row.generation) {
-      return yield* new GenerationAhead({ realmUrl: row.realmUrl, asked, current: row.generation })
-    }
+  if (minGeneration !== undefined && !/^\d{1,16}$/.test(minGeneration)) {
+    return yield* new InvalidInput({ detail: "x-lockstep-min-generation must be a whole number" })
   }
+  const token = Number(minGeneration ?? 0)
+  const urls = [...own, ...candidates(publicOrigin, rawPath)]
+  const found = yield* findRealm(urls, rawPath, token)
+  if (found === undefined) return yield* new RealmNotFound({ realmUrl: `${origin}${rawPath}` })
 
-  const prefix = new URL(row.realmUrl).pathname
-  const path = Result.getOrThrow(decode(rawPath.slice(prefix.length)))
-  const version = row.kind === "published" ? splitVersion(path) : undefined
+  const { path, version, view } = found
+  const { generation: current, realmUrl } = view.row
+  if (token > current) return yield* new GenerationAhead({ realmUrl, asked: token, current })
   if (version === undefined) return { view, path, immutable: false } satisfies RequestedRealm
-  return yield* versionOf(view, version.generation, version.path)
+  return yield* versionOf(view, version, path)
 })
+
+/** What memory knows, or what PostgreSQL says where the request names a generation that memory has not reached. */
+const findRealm = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, rawPath: string, token: number) {
+  const generations = yield* Generations
+  const known = split((yield* generations.view(urls))[0], rawPath)
+  const named = Math.max(token, known?.version ?? 0)
+  return named > (known?.view.row.generation ?? 0) ? split((yield* generations.ask(urls))[0], rawPath) : known
+})
+
+const split = (view: RealmView | undefined, rawPath: string) => {
+  if (view === undefined) return undefined
+  const prefix = new URL(view.row.realmUrl).pathname
+  const path = Result.getOrThrow(decode(rawPath.slice(prefix.length)))
+  const version = view.row.kind === "published" ? splitVersion(path) : undefined
+  return { view, path: version?.path ?? path, version: version?.generation }
+}
 
 /** The newest version at or below the generation. One from the future does not exist yet, and must not be guessed. */
 const versionOf = Effect.fnUntraced(function*(view: RealmView, generation: number, path: string) {

@@ -19,7 +19,7 @@ export interface AppOptions {
 /** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
-  const { self } = yield* Membership
+  const self = yield* Membership
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
     const requested = yield* requestedRealm({

@@ -5,6 +5,7 @@ import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
 import { Counters } from "../coordination/Counters.ts"
 import { Generations } from "../coordination/Generations.ts"
 import { LockSession } from "../coordination/LockSession.ts"
+import { Lease } from "../coordination/Lease.ts"
 import { Membership } from "../coordination/Membership.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { RealmNotFound } from "../domain/errors.ts"
@@ -17,6 +18,7 @@ import { deleteRealm, unpublish } from "../lifecycle/retire.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
+import { ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
 
 /** Failures become problem answers here, at the edge; bugs go on to the server's own handling. */
@@ -79,7 +81,8 @@ const handlers = (publicUrl: RealmUrl) =>
             const invalidation = yield* Invalidation
             const url = yield* realmUrl(payload.realmURL)
             const target = payload.path === undefined ? "realm" : [yield* Effect.fromResult(parsePath(payload.path))]
-            return { realmURL: url, generation: yield* invalidation.invalidate(url, target) }
+            const { generation } = yield* invalidation.invalidate(url, target)
+            return { realmURL: url, generation }
           })),
         reindex: ({ payload }) =>
           answered(Effect.gen(function*() {
@@ -103,7 +106,7 @@ const handlers = (publicUrl: RealmUrl) =>
               }))
             })))),
         status: () => status(started),
-        health: () => Effect.map(Membership, ({ self }) => ({ status: "ok" as const, replicaId: self.replicaId })),
+        health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId })),
         metrics: () => Effect.map(Counters, exposition)
       })
     })
@@ -112,20 +115,23 @@ const handlers = (publicUrl: RealmUrl) =>
 /** What this replica did and holds. It answers without PostgreSQL too: an operator asks when something is wrong. */
 const status = Effect.fnUntraced(function*(started: number) {
   const counters = yield* Counters
-  const membership = yield* Membership
+  const self = yield* Membership
+  const members = yield* ReplicaTable
+  const lease = yield* Lease
   const generations = yield* Generations
   const modules = yield* TranspiledModuleCache
   const reconciler = yield* Reconciler
   const pool = yield* PoolConnections
   const locks = yield* Effect.serviceOption(LockSession)
   const now = yield* Clock.currentTimeMillis
-  const replicas = yield* Effect.orElseSucceed(Effect.timeout(membership.live, "1 second"), () => [membership.self])
+  const replicas = yield* Effect.orElseSucceed(Effect.timeout(members.members, "1 second"), () => [self])
   return {
-    replicaId: membership.self.replicaId,
+    replicaId: self.replicaId,
     uptimeSeconds: (now - started) / 1000,
     ...counters,
     poolConnections: yield* Effect.orElseSucceed(Effect.timeout(pool.count, "1 second"), () => 0),
     lockConnections: Option.isSome(locks) ? yield* locks.value.connections : 0,
+    leaseHeld: lease.isHeld(),
     l1Bytes: modules.bytes(),
     applied: Object.fromEntries(yield* generations.applied),
     mounted: yield* reconciler.mounted,

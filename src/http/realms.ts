@@ -3,10 +3,11 @@ import { HttpIncomingMessage, HttpServerRequest, HttpServerResponse, Mime } from
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
+import { Barrier } from "../coordination/Barrier.ts"
+import type { Change } from "../coordination/Generations.ts"
 import { DefinitionLookup } from "../definitions/DefinitionLookup.ts"
 import { FileNotFound, InvalidInput } from "../domain/errors.ts"
 import { aliasOf, isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
-import { barrier } from "../lifecycle/barrier.ts"
 import { deleteFile, putFile } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
@@ -42,9 +43,9 @@ const dispatch = (
     case "HEAD":
       return read(request, requested, query)
     case "PUT":
-      return requested.immutable ? Effect.succeed(methodNotAllowed("PUT", "GET, HEAD")) : put(request, requested)
+      return requested.immutable ? Effect.succeed(methodNotAllowed("PUT", "GET, HEAD")) : put(request, requested, query)
     case "DELETE":
-      return requested.immutable ? Effect.succeed(methodNotAllowed("DELETE", "GET, HEAD")) : remove(requested)
+      return requested.immutable ? Effect.succeed(methodNotAllowed("DELETE", "GET, HEAD")) : remove(requested, query)
     default: {
       const writable = requested.view.row.kind === "source"
       return Effect.succeed(methodNotAllowed(request.method, writable ? "GET, HEAD, PUT, DELETE" : "GET, HEAD"))
@@ -178,7 +179,11 @@ const reserved = Effect.fnUntraced(function*({ path, view }: RequestedRealm, que
   }
 })
 
-const put = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, { path, view }: RequestedRealm) {
+const put = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  { path, view }: RequestedRealm,
+  query: URLSearchParams
+) {
   const { realmUrl } = view.row
   const declared = Number(request.headers["content-length"] ?? 0)
   if (declared > Number(maxBody)) return payloadTooLarge("16 MiB")
@@ -187,22 +192,22 @@ const put = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerReq
   )
   // Too large, or cut off by the client, who is gone then.
   if (Result.isFailure(body)) return payloadTooLarge("16 MiB")
-  const { generation, outcome } = yield* putFile(realmUrl, path, new Uint8Array(body.success))
-  return yield* written({ realmURL: realmUrl, path, generation }, outcome === "created" ? 201 : 200)
+  const { change, outcome } = yield* putFile(realmUrl, path, new Uint8Array(body.success))
+  return yield* written(change, path, query, outcome === "created" ? 201 : 200)
 })
 
-const remove = Effect.fnUntraced(function*({ path, view }: RequestedRealm) {
-  const { realmUrl } = view.row
-  const { generation } = yield* deleteFile(realmUrl, path)
-  return yield* written({ realmURL: realmUrl, path, generation }, 200)
+const remove = Effect.fnUntraced(function*({ path, view }: RequestedRealm, query: URLSearchParams) {
+  const { change } = yield* deleteFile(view.row.realmUrl, path)
+  return yield* written(change, path, query, 200)
 })
 
-const written = Effect.fnUntraced(function*(
-  answer: { readonly realmURL: string; readonly path: string; readonly generation: number },
-  status: number
-) {
-  return HttpServerResponse.jsonUnsafe({ ...answer, replicas: yield* barrier }, {
+/** The new generation; with `?wait=all`, after every live replica applied it. */
+const written = Effect.fnUntraced(function*(change: Change, path: string, query: URLSearchParams, status: number) {
+  const { generation, realmUrl } = change
+  const barrier = yield* Barrier
+  const replicas = query.get("wait") === "all" ? yield* barrier.confirm(change) : undefined
+  return HttpServerResponse.jsonUnsafe({ realmURL: realmUrl, path, generation, replicas }, {
     status,
-    headers: { "x-lockstep-generation": String(answer.generation), "cache-control": "no-store" }
+    headers: { "x-lockstep-generation": String(generation), "cache-control": "no-store" }
   })
 })

@@ -23,12 +23,12 @@ export class Invalidation extends Context.Service<Invalidation, {
    * Moves the realm to its next generation, which voids the target in every replica and in L2. Takes no lock: the caller
    * holds the realm and says at which generation it found it.
    */
-  readonly commit: (realm: RealmRow, target: Target) => Effect.Effect<number, CommitConflict | DatabaseError>
+  readonly commit: (realm: RealmRow, target: Target) => Effect.Effect<Change, CommitConflict | DatabaseError>
   /** Locks the realm and invalidates: the public call. */
   readonly invalidate: (
     realmUrl: RealmUrl,
     target: Target
-  ) => Effect.Effect<number, RealmNotFound | CommitConflict | DatabaseError | LockTimeout>
+  ) => Effect.Effect<Change, RealmNotFound | CommitConflict | DatabaseError | LockTimeout>
   /** S20: clear here and tell the others; what every change ends with, after its commit. */
   readonly clearLocalSourceCachesAndBroadcast: (change: Change) => Effect.Effect<void>
   /** S20: tell the others only. A message that cannot be sent is made good by the others' own reads. */
@@ -75,14 +75,18 @@ export class Invalidation extends Context.Service<Invalidation, {
 
       const commit = Effect.fn("Invalidation.commit")(function*(realm: RealmRow, target: Target) {
         const generation = yield* transaction.run(advance(realm, target))
-        const paths = typeof target === "string" ? "*" : target
-        yield* clearLocalSourceCachesAndBroadcast({ realmUrl: realm.realmUrl, generation, paths })
+        const change: Change = {
+          realmUrl: realm.realmUrl,
+          generation,
+          paths: typeof target === "string" ? "*" : target
+        }
+        yield* clearLocalSourceCachesAndBroadcast(change)
         if (target === "definitions") {
           yield* Effect.ignore(notifications.notify([
             { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realm.realmUrl }) }
           ]))
         }
-        return generation
+        return change
       })
 
       const invalidate = Effect.fn("Invalidation.invalidate")(function*(realmUrl: RealmUrl, target: Target) {

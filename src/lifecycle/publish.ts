@@ -1,4 +1,6 @@
 import { Effect, Option } from "effect"
+import { Barrier } from "../coordination/Barrier.ts"
+import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
@@ -9,7 +11,6 @@ import { ModuleTable } from "../store/ModuleTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
-import { barrier } from "./barrier.ts"
 import { Invalidation } from "./Invalidation.ts"
 import { refuseOverlap } from "./overlap.ts"
 
@@ -25,6 +26,7 @@ export interface PublishRequest {
  * take turns, and the source does not change while it is copied.
  */
 export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+  const barrier = yield* Barrier
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -47,13 +49,10 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
     )
   }))
 
-  yield* invalidation.clearLocalSourceCachesAndBroadcast({
-    realmUrl: publishedRealmUrl,
-    generation: published.generation,
-    paths: "*"
-  })
+  const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
+  yield* invalidation.clearLocalSourceCaches(change)
   yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: publishedRealmUrl }]))
-  return { ...published, replicas: yield* barrier }
+  return { ...published, replicas: yield* barrier.confirm(change) }
 })
 
 const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {

@@ -1,4 +1,6 @@
 import { Effect, Option } from "effect"
+import { Barrier } from "../coordination/Barrier.ts"
+import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
@@ -10,7 +12,6 @@ import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
-import { barrier } from "./barrier.ts"
 import { Invalidation } from "./Invalidation.ts"
 
 /** Takes a published realm down; its source stays (S30). */
@@ -34,6 +35,7 @@ const retire = Effect.fnUntraced(function*<E>(
   realmUrl: RealmUrl,
   allow: (realm: RealmRow) => Effect.Effect<void, E>
 ) {
+  const barrier = yield* Barrier
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const notifications = yield* Notifications
@@ -43,9 +45,11 @@ const retire = Effect.fnUntraced(function*<E>(
     if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
     yield* allow(realm)
     const { directories, generation } = yield* commit(realm)
-    yield* invalidation.clearLocalSourceCachesAndBroadcast({ realmUrl, generation, paths: "*" })
+    const change: Change = { realmUrl, generation, paths: "*" }
+    yield* invalidation.clearLocalSourceCaches(change)
     yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
-    const replicas = yield* barrier
+    // The realm stays locked until its files are gone: a realm of the same name must not be created over them.
+    const replicas = yield* barrier.confirm(change)
     yield* removeFiles(realm, directories)
     return { generation, replicas }
   }))

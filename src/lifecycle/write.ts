@@ -33,7 +33,7 @@ const change = Effect.fnUntraced(function*<A, E>(
     if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
     if (realm.kind !== "source") return yield* new RealmNotWritable({ realmUrl })
     const outcome = yield* edit(realm)
-    return { outcome, generation: yield* invalidation.commit(realm, [path]) }
+    return { outcome, change: yield* invalidation.commit(realm, [path]) }
   }))
 })
 

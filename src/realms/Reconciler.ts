@@ -82,7 +82,8 @@ export class Reconciler extends Context.Service<Reconciler, {
         // One slot: any number of hints while a pass runs ask for one more.
         const hints = yield* Queue.dropping<void>(1)
         yield* notifications.subscribe((event) => {
-          if (event._tag === "Gap" || event.message.channel === "realm_registry") Queue.offerUnsafe(hints, undefined)
+          const told = event._tag === "Message" && event.message.channel === "realm_registry"
+          if (told || event._tag === "Gap") Queue.offerUnsafe(hints, undefined)
         })
         yield* reconcile
         yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(hints), reconcile)))

@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
-import type { ReplicaRow } from "./ReplicaTable.ts"
+import type { Member } from "./ReplicaTable.ts"
 import type { RealmRow } from "./RealmTable.ts"
 import type { VersionRow } from "./RealmVersionTable.ts"
 import type { CacheRow } from "./CacheTable.ts"
@@ -8,15 +8,18 @@ import type { JobRow } from "./JobTable.ts"
 /** Keys are the primary keys, joined by NUL where there are several columns. Rows are never changed in place. */
 export interface MemoryTables {
   readonly realms: Map<string, RealmRow>
+  /** When each realm last moved, counted in moves of any realm. */
+  readonly moves: Map<string, number>
   readonly versions: Map<string, VersionRow>
   readonly caches: Map<string, Map<string, CacheRow>>
   readonly jobs: Map<number, JobRow>
-  readonly replicas: Map<string, ReplicaRow>
+  readonly replicas: Map<string, Member>
   readonly incarnation: string
 }
 
 const empty = (): MemoryTables => ({
   realms: new Map(),
+  moves: new Map(),
   versions: new Map(),
   caches: new Map(),
   jobs: new Map(),
@@ -26,6 +29,7 @@ const empty = (): MemoryTables => ({
 
 const copy = (tables: MemoryTables): MemoryTables => ({
   realms: new Map(tables.realms),
+  moves: new Map(tables.moves),
   versions: new Map(tables.versions),
   caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
   jobs: new Map(tables.jobs),

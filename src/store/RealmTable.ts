@@ -2,7 +2,7 @@ import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
-import { MemoryDatabase } from "./MemoryDatabase.ts"
+import { MemoryDatabase, type MemoryTables } from "./MemoryDatabase.ts"
 import { statement } from "./statement.ts"
 
 /**
@@ -135,7 +135,7 @@ export class RealmTable extends Context.Service<RealmTable, {
           statement(
             "advance a generation",
             // -- I3: compare and set
-            sql`UPDATE realm_generations SET generation = generation + 1,
+            sql`UPDATE realm_generations SET generation = generation + 1, changed_xid = pg_current_xact_id(),
                 wipe_floor = CASE WHEN ${scope === "realm"} THEN generation + 1 ELSE wipe_floor END,
                 definition_floor = CASE WHEN ${scope === "paths"} THEN definition_floor ELSE generation + 1 END
               WHERE realm_url = ${url} AND generation = ${expected} AND state = 'live'
@@ -147,10 +147,11 @@ export class RealmTable extends Context.Service<RealmTable, {
             yield* statement(
               "mount a realm",
               expected === 0
-                ? sql`INSERT INTO realm_generations (realm_url, generation, state, directory, wipe_floor, definition_floor)
-                    VALUES (${realm.realmUrl}, 1, 'live', ${realm.directory}, 1, 1)
+                ? sql`INSERT INTO realm_generations (realm_url, generation, state, directory, wipe_floor, definition_floor,
+                      changed_xid)
+                    VALUES (${realm.realmUrl}, 1, 'live', ${realm.directory}, 1, 1, pg_current_xact_id())
                     ON CONFLICT (realm_url) DO NOTHING RETURNING generation::float8 AS generation`
-                : sql`UPDATE realm_generations SET generation = generation + 1, wipe_floor = generation + 1,
+                : sql`UPDATE realm_generations SET generation = generation + 1, changed_xid = pg_current_xact_id(), wipe_floor = generation + 1,
                       definition_floor = generation + 1, state = 'live', directory = ${realm.directory}
                     WHERE realm_url = ${realm.realmUrl} AND generation = ${expected}
                     RETURNING generation::float8 AS generation`
@@ -172,7 +173,7 @@ export class RealmTable extends Context.Service<RealmTable, {
           const retired = generation(
             yield* statement(
               "retire a realm",
-              sql`UPDATE realm_generations SET generation = generation + 1, wipe_floor = generation + 1,
+              sql`UPDATE realm_generations SET generation = generation + 1, changed_xid = pg_current_xact_id(), wipe_floor = generation + 1,
                   definition_floor = generation + 1, state = 'gone'
                 WHERE realm_url = ${url} AND generation = ${expected} AND state = 'live'
                 RETURNING generation::float8 AS generation`
@@ -199,7 +200,7 @@ export class RealmTable extends Context.Service<RealmTable, {
           const row = tables.realms.get(url)
           if (row === undefined || row.generation !== expected || row.state !== "live") return Option.none<number>()
           const generation = row.generation + 1
-          tables.realms.set(url, { ...row, ...change(row, generation), generation })
+          setRealm(tables, { ...row, ...change(row, generation), generation })
           return Option.some(generation)
         })
       return RealmTable.of({
@@ -230,7 +231,7 @@ export class RealmTable extends Context.Service<RealmTable, {
             database.write((tables) => {
               if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()
               const generation = expected + 1
-              tables.realms.set(realm.realmUrl, {
+              setRealm(tables, {
                 ...realm,
                 generation,
                 wipeFloor: generation,
@@ -245,4 +246,9 @@ export class RealmTable extends Context.Service<RealmTable, {
       })
     })
   )
+}
+
+const setRealm = (tables: MemoryTables, row: RealmRow) => {
+  tables.realms.set(row.realmUrl, row)
+  tables.moves.set(row.realmUrl, Math.max(0, ...tables.moves.values()) + 1)
 }

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
@@ -13,73 +13,64 @@ export const ReplicaRow = Schema.Struct({
 })
 export type ReplicaRow = typeof ReplicaRow.Type
 
-const decode = Schema.decodeUnknownSync(Schema.Array(ReplicaRow))
+/** A member as a publisher finds it. `renewals` tells whether it has renewed since. */
+export interface Member extends ReplicaRow {
+  readonly renewals: number
+}
 
-/** Table `replicas`: the members of the fleet. */
+const MemberRow = Schema.Struct({ ...ReplicaRow.fields, renewals: Schema.Finite })
+const decode = Schema.decodeUnknownSync(Schema.Array(MemberRow))
+
+/** Table `replicas`: the members of the fleet. Members register and renew on their own session (`Sessions`). */
 export class ReplicaTable extends Context.Service<ReplicaTable, {
-  /** Registers this member, or says that it still lives. */
-  readonly renew: (replica: ReplicaRow) => Effect.Effect<void, DatabaseError>
+  /** Every member, also silent ones: until it is forgotten, its lease must be waited for. */
+  readonly members: Effect.Effect<ReadonlyArray<Member>, DatabaseError>
+  /** Takes out those of these members that have not renewed since they were read. */
+  readonly forget: (members: ReadonlyArray<Member>) => Effect.Effect<void, DatabaseError>
   /** Takes this member out, at a clean stop. */
   readonly leave: (replica: ReplicaRow) => Effect.Effect<void, DatabaseError>
-  /** Members that renewed within three of their leases. Older ones are removed. */
-  readonly live: Effect.Effect<ReadonlyArray<ReplicaRow>, DatabaseError>
 }>()("lockstep/store/ReplicaTable") {
   static readonly layer = Layer.effect(
     ReplicaTable,
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      return ReplicaTable.of({
-        renew: (replica) =>
+    Effect.map(SqlClient.SqlClient, (sql) =>
+      ReplicaTable.of({
+        members: statement(
+          "list members",
+          sql`SELECT replica_id AS "replicaId", boot_id::text AS "bootId", advertise_url AS "advertiseUrl",
+            lease_ms AS "leaseMillis", renewals::float8 AS renewals FROM replicas ORDER BY replica_id, boot_id`
+        ).pipe(Effect.map((rows) => decode(rows))),
+        forget: (members) =>
           Effect.asVoid(statement(
-            "renew a membership",
-            sql`INSERT INTO replicas (replica_id, boot_id, advertise_url, lease_ms)
-              VALUES (${replica.replicaId}, ${replica.bootId}, ${replica.advertiseUrl}, ${replica.leaseMillis})
-              ON CONFLICT (replica_id, boot_id) DO UPDATE SET renewed_at = now()`
+            "forget silent members",
+            sql`DELETE FROM replicas r USING unnest(
+              ${members.map((member) => member.bootId)}::text[],
+              ${members.map((member) => String(member.renewals))}::text[]
+            ) AS silent (boot_id, renewals)
+            WHERE r.boot_id = silent.boot_id::uuid AND r.renewals = silent.renewals::bigint`
           )),
         leave: (replica) =>
           Effect.asVoid(statement(
             "end a membership",
-            sql`DELETE FROM replicas WHERE replica_id = ${replica.replicaId} AND boot_id = ${replica.bootId}`
-          )),
-        live: statement(
-          "forget silent members",
-          sql`DELETE FROM replicas WHERE renewed_at < now() - 3 * lease_ms * interval '1 millisecond'`
-        ).pipe(
-          Effect.andThen(statement(
-            "list members",
-            sql`SELECT replica_id AS "replicaId", boot_id::text AS "bootId", advertise_url AS "advertiseUrl",
-              lease_ms AS "leaseMillis" FROM replicas ORDER BY replica_id, boot_id`
-          )),
-          Effect.map((rows) => decode(rows))
-        )
-      })
-    })
+            sql`DELETE FROM replicas WHERE replica_id = ${replica.replicaId} AND boot_id = ${replica.bootId}::text::uuid`
+          ))
+      }))
   )
 
   static readonly layerMemory = Layer.effect(
     ReplicaTable,
-    Effect.map(MemoryDatabase, (database) => {
-      const renewedAt = new Map<string, number>()
-      return ReplicaTable.of({
-        renew: (replica) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            database.write((tables) => {
-              renewedAt.set(replica.bootId, now)
-              tables.replicas.set(replica.bootId, replica)
-            })),
-        leave: (replica) =>
+    Effect.map(MemoryDatabase, (database) =>
+      ReplicaTable.of({
+        members: database.read((tables) => Array.from(tables.replicas.values())),
+        forget: (members) =>
           database.write((tables) => {
-            tables.replicas.delete(replica.bootId)
+            for (const { bootId, renewals } of members) {
+              if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)
+            }
           }),
-        live: Effect.flatMap(
-          Clock.currentTimeMillis,
-          (now) =>
-            database.read((tables) =>
-              Array.from(tables.replicas.values())
-                .filter((row) => now - (renewedAt.get(row.bootId) ?? 0) <= 3 * row.leaseMillis)
-            )
-        )
-      })
-    })
+        leave: ({ bootId }) =>
+          database.write((tables) => {
+            tables.replicas.delete(bootId)
+          })
+      }))
   )
 }

@@ -12,8 +12,11 @@ const migrations = Migrator.fromRecord({
       state text NOT NULL CHECK (state IN ('live', 'gone')),
       directory text NOT NULL,
       wipe_floor bigint NOT NULL,
-      definition_floor bigint NOT NULL
+      definition_floor bigint NOT NULL,
+      changed_xid xid8 NOT NULL
     )`
+    // What a catch-up asks for: rows changed by transactions that an earlier snapshot had not seen the end of.
+    yield* sql`CREATE INDEX realm_generations_changed ON realm_generations (changed_xid)`
     yield* sql`CREATE TABLE realm_registry (
       realm_url text PRIMARY KEY REFERENCES realm_generations,
       kind text NOT NULL CHECK (kind IN ('source', 'published')),
@@ -98,6 +101,7 @@ const migrations = Migrator.fromRecord({
       boot_id uuid NOT NULL,
       advertise_url text NOT NULL,
       lease_ms int NOT NULL,
+      renewals bigint NOT NULL DEFAULT 0,
       started_at timestamptz NOT NULL DEFAULT now(),
       renewed_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (replica_id, boot_id)

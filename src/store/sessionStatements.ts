@@ -1,6 +1,6 @@
 /**
- * Statements of the two pinned sessions. They go over a bare connection, whose parameters are numbered; keys are signed
- * 64-bit integers in decimal text.
+ * Statements of the pinned sessions. They go over a bare connection, whose parameters are numbered; 64-bit integers
+ * travel as decimal text.
  */
 
 /** Answers only if the session is alive in both directions. */
@@ -19,3 +19,32 @@ export const lock = "SELECT pg_advisory_lock($1::text::bigint)"
 
 /** Gives back every lock of the session, also one granted while its caller was being interrupted. */
 export const unlockAll = "SELECT pg_advisory_unlock_all()"
+
+/**
+ * Renews a membership, or finds that there is none (no row). A synchronously committed write, so that a primary that was
+ * deposed cannot renew; `renewals` lets a publisher see that a member has renewed since.
+ */
+export const renewMembership = `UPDATE replicas SET renewed_at = now(), renewals = renewals + 1
+  WHERE replica_id = $1 AND boot_id = $2::text::uuid RETURNING 1 AS renewed`
+
+/** Makes a membership. Committed before the statement that reads generations starts (I1). */
+export const registerMembership = `INSERT INTO replicas (replica_id, boot_id, advertise_url, lease_ms)
+  VALUES ($1, $2::text::uuid, $3, $4::text::int) ON CONFLICT (replica_id, boot_id) DO NOTHING`
+
+/** Names the incarnation of the UNLOGGED tables where a crash, or nobody yet, has left none. */
+export const beginIncarnation = "INSERT INTO cache_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING"
+
+/**
+ * What changed since an earlier snapshot: every row of a transaction that had not ended then (its `xmin`), so that commit
+ * order leaves no gap. `identity` names the database, its timeline and the incarnation of its caches: a cursor is valid
+ * within one of them only. Without a cursor ($1 is null) there is nothing to compare, and no row is changed.
+ */
+export const catchUp = `SELECT
+    s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || i.id::text AS identity,
+    pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
+    r.realm_url, r.generation::float8 AS generation
+  FROM pg_control_system() s CROSS JOIN cache_incarnation i
+  LEFT JOIN realm_generations r ON r.changed_xid >= $1::text::xid8`
+
+/** Tells publishers which generations this member has applied. */
+export const acknowledge = "SELECT pg_notify('lockstep_acks', $1)"

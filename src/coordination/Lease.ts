@@ -1,0 +1,167 @@
+import { Clock, Context, Deferred, Duration, Effect, Layer, Queue, Schedule, type Scope } from "effect"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { type ReplicaRow, ReplicaTable } from "../store/ReplicaTable.ts"
+import { Counters } from "./Counters.ts"
+import { Membership } from "./Membership.ts"
+import { type CatchUp, type Message, type Session, Sessions } from "./Sessions.ts"
+
+/** How far a replica's clock may run from the publisher's, as a share of elapsed time. */
+export const drift = 0.01
+
+/** What is heard on the session. */
+export type Event =
+  | { readonly _tag: "Message"; readonly message: Message }
+  /** A new session: any number of messages may have been missed. Trust rows, not silence. */
+  | { readonly _tag: "Gap" }
+  /** The rows that moved. Without continuity nothing is known of the time before: memory is void. */
+  | { readonly _tag: "CaughtUp"; readonly realms: CatchUp["realms"]; readonly continuous: boolean }
+
+const make = Effect.fnUntraced(function*(self: ReplicaRow) {
+  const clock = yield* Clock.Clock
+  const counters = yield* Counters
+  const replicas = yield* ReplicaTable
+  const sessions = yield* Sessions
+  const handlers = new Set<(event: Event) => void>()
+  const dispatch = (event: Event) => handlers.forEach((handler) => handler(event))
+  const wanted = yield* Queue.sliding<void>(1)
+  const applied = yield* Queue.sliding<string>(10_000)
+  const granted = Deferred.makeUnsafe<void>()
+  const span = self.leaseMillis * (1 - drift)
+
+  const monotonic = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  let until = -Infinity
+  // A machine that slept may have a monotonic clock that did not notice: the wall clock must agree.
+  let wallUntil = -Infinity
+  let held = false
+  const isHeld = () => {
+    if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true
+    if (held) {
+      held = false
+      counters.leaseExpiries++
+    }
+    return false
+  }
+
+  // What the last catch-up of this database, timeline and incarnation saw; it outlives the session.
+  let position: Pick<CatchUp, "identity" | "cursor"> | undefined
+
+  const renew = Effect.fnUntraced(function*(session: Session) {
+    // I1: read before the renewal is sent; the reply may have been long on its way.
+    const sentAt = monotonic()
+    const sentAtWall = clock.currentTimeMillisUnsafe()
+    // I1: the membership is committed before the statement that reads generations starts.
+    if (!(yield* session.renew)) yield* session.register
+    const { cursor, identity, realms } = yield* session.catchUp(position?.cursor)
+    const continuous = position?.identity === identity
+    // No step may come between applying what moved and granting.
+    position = { identity, cursor }
+    dispatch({ _tag: "CaughtUp", realms: continuous ? realms : [], continuous })
+    until = sentAt + span
+    wallUntil = sentAtWall + span
+    held = true
+    Deferred.doneUnsafe(granted, Effect.void)
+  })
+
+  const serve = Effect.gen(function*() {
+    const session = yield* sessions.open(self)
+    // Listening is confirmed: whatever is missed from here on is missed by a break of this session.
+    dispatch({ _tag: "Gap" })
+    const receive = Effect.forever(Effect.map(Queue.takeAll(session.inbox), (messages) => {
+      for (const message of messages) dispatch({ _tag: "Message", message })
+    }))
+    const keep = Effect.forever(Effect.andThen(
+      renew(session),
+      Effect.timeoutOption(Queue.take(wanted), Duration.millis(self.leaseMillis / 3))
+    ))
+    const tell = Effect.forever(
+      Effect.flatMap(Queue.takeAll(applied), (generations) =>
+        Effect.forEach(chunks(self.bootId, generations), session.acknowledge, { discard: true }))
+    )
+    return yield* Effect.raceAllFirst([receive, keep, tell])
+  }).pipe(
+    Effect.scoped,
+    // A defect is a loss like any other: the listener must not die silently (S22).
+    Effect.catchCause((cause) =>
+      Effect.sync(() => counters.listenerReconnects++).pipe(
+        Effect.andThen(Effect.logWarning("The listening session was lost and is being opened again", cause)),
+        Effect.andThen(Effect.fail("lost" as const))
+      )
+    )
+  )
+
+  yield* Effect.forkScoped(Effect.retry(
+    serve,
+    Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]))
+  ))
+  // A replica that cannot listen yet may serve all the same: its reads ask PostgreSQL.
+  yield* Effect.timeoutOption(Deferred.await(granted), "5 seconds")
+  // At a clean stop memory answers no more, and publishers need not wait for it.
+  yield* Effect.addFinalizer(() => {
+    until = -Infinity
+    return Effect.ignore(Effect.timeout(replicas.leave(self), "1 second"))
+  })
+
+  return Lease.of({
+    self,
+    isHeld,
+    subscribe: (handler) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => handlers.add(handler)),
+        () => Effect.sync(() => handlers.delete(handler))
+      )),
+    requestCatchUp: () => void Queue.offerUnsafe(wanted, undefined),
+    acknowledge: (realmUrl, generation) => void Queue.offerUnsafe(applied, JSON.stringify([realmUrl, generation]))
+  })
+})
+
+/**
+ * How long this replica may trust its memory without asking PostgreSQL (Gray and Cheriton's leases, 1989).
+ *
+ * One pinned session listens, renews the membership and catches up. Each renewal is counted from the moment *before* it
+ * was sent and lasts for the lease less the drift, on the monotonic clock; it is granted after everything that moved
+ * since the last one was applied. A publisher waits until each member has acknowledged its generation or the member's
+ * lease must have ended, so no memory answers from before a publish that has returned (I1).
+ */
+export class Lease extends Context.Service<Lease, {
+  readonly self: ReplicaRow
+  /** Whether memory may answer now. Two readings of clocks, never a timer: a replica that was stopped sees it at once. */
+  readonly isHeld: () => boolean
+  /** Calls `handler` for each event until the scope closes. Handlers run in turn and must not wait. */
+  readonly subscribe: (handler: (event: Event) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Catches up soon: a gap was noticed. Requests are coalesced. */
+  readonly requestCatchUp: () => void
+  /** Tells publishers that this generation is applied. Only after applying it, whether or not the realm is mounted. */
+  readonly acknowledge: (realmUrl: RealmUrl, generation: number) => void
+}>()("lockstep/coordination/Lease") {
+  static readonly layer = Layer.effect(Lease, Effect.flatMap(Membership, make))
+
+  /** Never held: every read asks. */
+  static readonly layerNone = Layer.effect(
+    Lease,
+    Effect.map(Membership, (self) => ({
+      self,
+      isHeld: () => false,
+      subscribe: () => Effect.void,
+      requestCatchUp: () => {},
+      acknowledge: () => {}
+    }))
+  )
+}
+
+/** Payloads for `lockstep_acks`, each below PostgreSQL's limit: a realm's URL has 2,048 bytes at most. */
+const chunks = (bootId: string, generations: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const payloads: Array<string> = []
+  let entries: Array<string> = []
+  let size = 0
+  for (const entry of generations) {
+    if (size + entry.length > 4000 && entries.length > 0) {
+      payloads.push(`{"b":"${bootId}","a":[${entries.join(",")}]}`)
+      entries = []
+      size = 0
+    }
+    entries.push(entry)
+    size += entry.length + 1
+  }
+  if (entries.length > 0) payloads.push(`{"b":"${bootId}","a":[${entries.join(",")}]}`)
+  return payloads
+}

@@ -1,0 +1,172 @@
+import { PgConnection } from "@effect/sql-pg"
+import { Context, Effect, Fiber, Layer, Queue, Schema, Scope } from "effect"
+import { DatabaseError } from "../domain/errors.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { MemoryDatabase } from "../store/MemoryDatabase.ts"
+import type { ReplicaRow } from "../store/ReplicaTable.ts"
+import {
+  acknowledge,
+  beginIncarnation,
+  catchUp,
+  registerMembership,
+  renewMembership
+} from "../store/sessionStatements.ts"
+import { MemoryBus } from "./MemoryBus.ts"
+import { SessionConfig, sessionConfig } from "./SessionConfig.ts"
+
+/** Every channel of Lockstep. Those that begin with `lockstep_` are its own, the others are part of the contract. */
+export const channels = [
+  "realm_file_changes",
+  "module_cache_invalidated",
+  "module_cache_populated",
+  "realm_registry",
+  "lockstep_generations",
+  "lockstep_acks"
+] as const
+export type Channel = typeof channels[number]
+
+export interface Message {
+  readonly channel: Channel
+  readonly payload: string
+  /** The backend that sent it: messages of one sender arrive in the order in which they were sent. */
+  readonly sender: number
+}
+
+/** What a catch-up found: where the next one may start, and the realms that moved since the last. */
+export interface CatchUp {
+  /** The database, its timeline, and the incarnation of its caches. A cursor means nothing in another. */
+  readonly identity: string
+  readonly cursor: string
+  readonly realms: ReadonlyArray<{ readonly realmUrl: RealmUrl; readonly generation: number }>
+}
+
+/** One pinned connection that listens and speaks. Every method ends, with an error, when the connection does not answer. */
+export interface Session {
+  /** Everything heard on any channel, in order. It fails when the session is lost. */
+  readonly inbox: Queue.Dequeue<Message, DatabaseError>
+  /** Renews the membership; false if there is none any more. */
+  readonly renew: Effect.Effect<boolean, DatabaseError>
+  /** Makes the membership, committed when this returns. */
+  readonly register: Effect.Effect<void, DatabaseError>
+  /** Reads what changed since `cursor`; from nothing when there is none. */
+  readonly catchUp: (cursor: string | undefined) => Effect.Effect<CatchUp, DatabaseError>
+  /** Sends a payload on `lockstep_acks`. */
+  readonly acknowledge: (payload: string) => Effect.Effect<void, DatabaseError>
+}
+
+const CatchUpRows = Schema.NonEmptyArray(Schema.Struct({
+  identity: Schema.String,
+  cursor: Schema.String,
+  realm_url: Schema.NullOr(Schema.String),
+  generation: Schema.NullOr(Schema.Finite)
+}))
+const decodeCatchUp = Schema.decodeUnknownSync(CatchUpRows)
+
+/** Opens the pinned sessions that a replica's lease lives on. */
+export class Sessions extends Context.Service<Sessions, {
+  readonly open: (member: ReplicaRow) => Effect.Effect<Session, DatabaseError, Scope.Scope>
+}>()("lockstep/coordination/Sessions") {
+  static readonly layer = Layer.effect(
+    Sessions,
+    Effect.map(SessionConfig, (config) => Sessions.of({ open: (member) => open(config, member) }))
+  )
+
+  /** Sessions on the memory tables; those of one instance hear what is sent on its bus. */
+  static readonly layerMemory = Layer.effect(
+    Sessions,
+    Effect.gen(function*() {
+      const bus = yield* MemoryBus
+      const database = yield* MemoryDatabase
+      return Sessions.of({ open: (member) => openMemory(bus, database, member) })
+    })
+  )
+}
+
+const lost = (cause: unknown) => new DatabaseError({ operation: "keep the listening session", cause })
+
+const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: ReplicaRow) {
+  const connection = yield* Effect.mapError(PgConnection.make(sessionConfig(config, "listener")), lost)
+  // Closed first, and by hand: closing a scope with an open listener on a dead connection would wait for it.
+  const pinned = yield* Scope.make()
+  const pin = yield* Scope.provide(connection.pin, pinned)
+  yield* Effect.addFinalizer((exit) => Scope.close(pinned, exit))
+
+  const inbox = yield* Queue.unbounded<Message, DatabaseError>()
+  for (const channel of channels) {
+    const heard = yield* Effect.mapError(Scope.provide(pin.listen(channel), pinned), lost)
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.flatMap(Queue.takeAll(heard), (notifications) =>
+          Queue.offerAll(
+            inbox,
+            notifications.map(({ payload, processId }) => ({ channel, payload, sender: processId }))
+          ))
+      ).pipe(Effect.catchCause(() => Queue.fail(inbox, lost(new Error("the connection ended")))))
+    )
+  }
+
+  // A tenth of the lease and half a second at least: a black hole is noticed long before the lease ends.
+  const patience = Math.max(500, member.leaseMillis / 3)
+  const query = (statement: string, parameters: ReadonlyArray<unknown> = []) =>
+    // Never interrupted: a cancel request could hit a later statement of this session.
+    Effect.forkDetach(pin.query(statement, parameters)).pipe(
+      Effect.flatMap((sent) => Effect.timeout(Fiber.join(sent), patience)),
+      Effect.mapError(lost)
+    )
+
+  return {
+    inbox,
+    renew: Effect.map(query(renewMembership, [member.replicaId, member.bootId]), ({ rows }) => rows.length > 0),
+    register: Effect.asVoid(
+      query(registerMembership, [member.replicaId, member.bootId, member.advertiseUrl, String(member.leaseMillis)])
+    ),
+    catchUp: Effect.fnUntraced(function*(cursor: string | undefined) {
+      let { rows } = yield* query(catchUp, [cursor ?? null])
+      if (rows.length === 0) {
+        yield* query(beginIncarnation)
+        rows = (yield* query(catchUp, [cursor ?? null])).rows
+      }
+      const decoded = decodeCatchUp(rows)
+      return {
+        identity: decoded[0].identity,
+        cursor: decoded[0].cursor,
+        realms: decoded.flatMap(({ generation, realm_url }) =>
+          realm_url === null || generation === null ? [] : [{ realmUrl: realm_url as RealmUrl, generation }]
+        )
+      }
+    }),
+    acknowledge: (payload) => Effect.asVoid(query(acknowledge, [payload]))
+  } satisfies Session
+})
+
+const openMemory = Effect.fnUntraced(function*(
+  bus: MemoryBus["Service"],
+  database: MemoryDatabase["Service"],
+  member: ReplicaRow
+) {
+  const inbox = yield* Queue.unbounded<Message, DatabaseError>()
+  yield* bus.subscribe((message) => void Queue.offerUnsafe(inbox, message))
+  return {
+    inbox,
+    renew: database.write((tables) => {
+      const known = tables.replicas.get(member.bootId)
+      if (known !== undefined) tables.replicas.set(member.bootId, { ...known, renewals: known.renewals + 1 })
+      return known !== undefined
+    }),
+    register: database.write((tables) => {
+      if (!tables.replicas.has(member.bootId)) tables.replicas.set(member.bootId, { ...member, renewals: 0 })
+    }),
+    catchUp: (cursor) =>
+      database.read((tables) => ({
+        identity: tables.incarnation,
+        cursor: String(Math.max(0, ...tables.moves.values()) + 1),
+        realms: cursor === undefined ? [] : Array.from(tables.moves).flatMap(([url, move]) => {
+          const row = tables.realms.get(url)
+          return row === undefined || move < Number(cursor)
+            ? []
+            : [{ realmUrl: row.realmUrl, generation: row.generation }]
+        })
+      })),
+    acknowledge: (payload) => Effect.sync(() => bus.publish({ channel: "lockstep_acks", payload, sender: 0 }))
+  } satisfies Session
+})

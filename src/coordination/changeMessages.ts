@@ -1,0 +1,110 @@
+import { Result, Schema } from "effect"
+import { decode } from "../domain/ModulePath.ts"
+import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
+import type { Counters } from "./Counters.ts"
+import { Echoes } from "./Echoes.ts"
+import type { Event } from "./Lease.ts"
+import { type Change, type RealmMemory, voidPath } from "./RealmMemory.ts"
+
+/** The payload of `lockstep_generations`. */
+const Generation = Schema.fromJsonString(Schema.Struct({
+  r: Schema.String,
+  g: Schema.Finite,
+  p: Schema.Union([Schema.Literal("*"), Schema.Array(Schema.String)])
+}))
+const decodeGeneration = Schema.decodeUnknownResult(Generation)
+
+/** The payload of `module_cache_invalidated` (S21). */
+const Definitions = Schema.fromJsonString(Schema.Union([
+  Schema.Struct({ k: Schema.Literal("module"), r: Schema.String, m: Schema.Array(Schema.String) }),
+  Schema.Struct({ k: Schema.Literal("realm"), r: Schema.String }),
+  Schema.Struct({ k: Schema.Literal("global") })
+]))
+const decodeDefinitions = Schema.decodeUnknownResult(Definitions)
+
+/** PostgreSQL takes payloads below 8,000 bytes. */
+const maxPayload = 7999
+
+/** What the contract's channel says of a change. */
+const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
+  paths === "*" ? [`${realmUrl}:*`] : paths.map((path) => `${realmUrl}:${path}`)
+
+/** The messages for a change: our own first, which carries the generation, then the contract's. */
+export const messagesOf = ({ generation, paths, realmUrl }: Change) => {
+  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p })
+  const fits = (payload: string) => Buffer.byteLength(payload) <= maxPayload
+  const named = paths !== "*" && fits(own(paths)) ? paths : "*"
+  return [
+    { channel: "lockstep_generations", payload: own(named) } as const,
+    ...seedPayloads({ generation, paths: named, realmUrl }).map((payload) =>
+      ({ channel: "realm_file_changes", payload }) as const
+    )
+  ]
+}
+
+/**
+ * The receiving half: hears, clears, and never broadcasts. `applied` is told of each generation once memory obeys it.
+ * What does not parse is counted; realms that nobody here has looked at have nothing to clear.
+ */
+export const makeReceiver = (
+  memory: RealmMemory,
+  counters: Counters["Service"],
+  applied: (realmUrl: RealmUrl, generation: number) => void
+) => {
+  const echoes = new Echoes()
+
+  const onGeneration = (payload: string, sender: number) => {
+    const decoded = decodeGeneration(payload)
+    if (Result.isFailure(decoded)) return void counters.malformedPayloads++
+    const { g: generation, p: paths, r } = decoded.success
+    const change: Change = { realmUrl: r as RealmUrl, generation, paths }
+    counters.invalidationsReceived++
+    memory.apply(change)
+    applied(change.realmUrl, generation)
+    echoes.announce(sender, seedPayloads(change))
+  }
+
+  const onFileChange = (payload: string, sender: number) => {
+    const parts = splitPayload(payload)
+    if (parts === undefined) return void counters.malformedPayloads++
+    if (echoes.hear(sender, payload)) return
+    counters.invalidationsReceived++
+    const fence = memory.fenceOf(parts.realmUrl as RealmUrl)
+    if (fence === undefined) return
+    if (parts.path === "*") fence.drop()
+    else voidPath(fence, parts.path)
+  }
+
+  const onDefinitions = (payload: string) => {
+    const decoded = decodeDefinitions(payload)
+    if (Result.isFailure(decoded)) return void counters.malformedPayloads++
+    counters.invalidationsReceived++
+    const message = decoded.success
+    if (message.k === "global") return memory.dropAll()
+    const fence = memory.fenceOf(message.r as RealmUrl)
+    if (message.k === "realm") fence?.drop()
+    else for (const url of message.m) if (url.startsWith(message.r)) fence?.invalidate(pathOf(message.r, url))
+  }
+
+  return (event: Event): void => {
+    switch (event._tag) {
+      case "Gap":
+        return echoes.clear()
+      case "CaughtUp":
+        if (!event.continuous) return memory.reset()
+        for (const { generation, realmUrl } of event.realms) {
+          memory.apply({ realmUrl, generation, paths: "*" })
+          applied(realmUrl, generation)
+        }
+        return
+      case "Message": {
+        const { channel, payload, sender } = event.message
+        if (channel === "lockstep_generations") return onGeneration(payload, sender)
+        if (channel === "realm_file_changes") return onFileChange(payload, sender)
+        if (channel === "module_cache_invalidated") return onDefinitions(payload)
+      }
+    }
+  }
+}
+
+const pathOf = (realmUrl: string, url: string) => Result.getOrElse(decode(url.slice(realmUrl.length)), () => "")
