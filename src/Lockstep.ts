@@ -17,6 +17,7 @@ import { SessionConfig } from "./coordination/SessionConfig.ts"
 import { Sessions } from "./coordination/Sessions.ts"
 import { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
 import type { RealmUrl } from "./domain/RealmUrl.ts"
+import { layerCollector } from "./lifecycle/Collector.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
@@ -87,6 +88,7 @@ const services = (options: LockstepOptions) => {
     DefinitionLookup.layer(Math.ceil(cacheBytes / 8)),
     Invalidation.layer,
     Reconciler.layer(publicUrl),
+    layerCollector(),
     SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
     TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(

@@ -74,8 +74,10 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
       Effect.timeoutOption(Queue.take(wanted), Duration.millis(self.leaseMillis / 3))
     ))
     const tell = Effect.forever(
-      Effect.flatMap(Queue.takeAll(applied), (generations) =>
-        Effect.forEach(chunks(self.bootId, generations), session.acknowledge, { discard: true }))
+      Effect.flatMap(
+        Queue.takeAll(applied),
+        (generations) => Effect.forEach(chunks(self.bootId, generations), session.acknowledge, { discard: true })
+      )
     )
     return yield* Effect.raceAllFirst([receive, keep, tell])
   }).pipe(

@@ -1,10 +1,11 @@
+import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
 import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
-import { CommitConflict, RealmConflict, RealmNotFound } from "../domain/errors.ts"
+import { CommitConflict, type DatabaseError, RealmConflict, RealmNotFound } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
@@ -31,21 +32,19 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const notifications = yield* Notifications
+  const versions = yield* RealmVersionTable
   if (sourceRealmUrl === publishedRealmUrl) {
     return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
   }
 
   const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
     const { source, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
-    // Whether the new version is in use cannot be told from how the commit ended: its reply may be lost.
-    return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        restore(files.snapshot(source)),
-        (directory) =>
-          restore(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)).pipe(
-            Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory))
-          )
-      )
+    const directory = crypto.randomUUID()
+    yield* versions.begin(publishedRealmUrl, directory)
+    return yield* files.snapshot(source, directory).pipe(
+      Effect.andThen(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)),
+      Effect.onError(() => removeUnlessCommitted(directory)),
+      Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
     )
   }))
 
@@ -97,7 +96,9 @@ const commit = Effect.fnUntraced(function*(
       sourceUrl: source.realmUrl
     }, expected)
     if (Option.isNone(generation)) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
-    yield* versions.add(publishedRealmUrl, generation.value, directory)
+    // The sweeper takes a copy that nobody seems to work at: then this publish was away too long to go on.
+    const recorded = yield* versions.commit(publishedRealmUrl, generation.value, directory)
+    if (!recorded) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
     yield* definitions.clear(publishedRealmUrl)
     yield* queue.enqueue(publishedRealmUrl, generation.value)
     const { realms: [row] } = yield* realms.read([publishedRealmUrl])
@@ -105,13 +106,20 @@ const commit = Effect.fnUntraced(function*(
   }))
 })
 
-/** Removes what a failed publish copied, once it is certain that no commit points at it. Otherwise the sweeper will. */
-const removeUnlessCommitted = (publishedRealmUrl: RealmUrl, directory: string) =>
+/** Removes what a failed publish copied. Taking back the announcement proves that no commit points at it, or can. */
+const removeUnlessCommitted = (directory: string) =>
   Effect.gen(function*() {
     const files = yield* RealmFiles
     const versions = yield* RealmVersionTable
-    const known = yield* versions.list(publishedRealmUrl)
-    if (!known.some((version) => version.directory === directory)) yield* files.removeVersion(directory)
+    if (yield* versions.abandon(directory)) yield* files.removeVersion(directory)
   }).pipe(
-    Effect.catch((error) => Effect.logWarning(`The version directory ${directory} was left behind`, error))
+    Effect.catch((error) => Effect.logWarning(`The version directory ${directory} is left to the sweeper`, error))
   )
+
+/** The reply to a COMMIT may be lost: what the row says decides whether the publish stands. */
+const committedAfterAll = Effect.fnUntraced(function*(realmUrl: RealmUrl, directory: string, error: DatabaseError) {
+  const realms = yield* RealmTable
+  const { realms: [row] } = yield* realms.read([realmUrl])
+  if (row?.state !== "live" || row.directory !== directory) return yield* error
+  return { generation: row.generation, lastPublishedAt: row.lastPublishedAt }
+})

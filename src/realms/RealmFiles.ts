@@ -49,8 +49,9 @@ export class RealmFiles extends Context.Service<RealmFiles, {
     bytes: Uint8Array
   ) => Effect.Effect<"created" | "replaced", FileConflict | FileFailure>
   readonly remove: (realm: Place, path: string) => Effect.Effect<void, FileNotFound | FileFailure>
-  /** Copies a source realm into a new version directory and returns its name. What a failed copy leaves is removed. */
-  readonly snapshot: (source: Place) => Effect.Effect<string, FileFailure>
+  /** Copies a source realm into a new version directory. What a failed copy leaves is removed. */
+  readonly snapshot: (source: Place, directory: string) => Effect.Effect<void, FileFailure>
+  /** Removes a version directory, also one that a crash left half copied. */
   readonly removeVersion: (directory: string) => Effect.Effect<void, FileFailure>
   /** Makes a source realm's directory, with a copy of `from` when given; keeps a directory that is there already. */
   readonly createSource: (name: string, from: string | undefined) => Effect.Effect<void, FileFailure>
@@ -199,7 +200,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
 
   // Copied beside its place and renamed into it, so that a directory under its final name is always whole.
   const copyInto = (from: string, into: string, name: string) => {
-    const temporary = path.join(into, `${temporaryPrefix}${crypto.randomUUID()}`)
+    const temporary = path.join(into, temporaryPrefix + name)
     return io("copy", name, (): Promise<void> => fs.promises.mkdir(temporary)).pipe(
       Effect.andThen(copyTree(from, temporary)),
       Effect.andThen(io("rename", name, () => fs.promises.rename(temporary, path.join(into, name)))),
@@ -214,12 +215,14 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     list,
     write,
     remove,
-    snapshot: Effect.fn("RealmFiles.snapshot")(function*(source: Place) {
-      const name = crypto.randomUUID()
-      yield* copyInto(rootOf(source), versionsDir, name)
-      return name
-    }),
-    removeVersion: (directory) => removeTree(path.join(versionsDir, path.basename(directory))),
+    snapshot: Effect.fn("RealmFiles.snapshot")((source: Place, directory: string) =>
+      copyInto(rootOf(source), versionsDir, path.basename(directory))
+    ),
+    removeVersion: (directory) =>
+      Effect.andThen(
+        removeTree(path.join(versionsDir, temporaryPrefix + path.basename(directory))),
+        removeTree(path.join(versionsDir, path.basename(directory)))
+      ),
     createSource: Effect.fnUntraced(function*(name: string, from: string | undefined) {
       if (from !== undefined) return yield* copyInto(from, realmsDir, name)
       yield* io("create", name, () => fs.promises.mkdir(path.join(realmsDir, name), { recursive: true }))

@@ -39,6 +39,13 @@ export interface CacheTable<V> {
     paths: ReadonlyArray<string>,
     generation: number
   ) => Effect.Effect<void, DatabaseError>
+  /** Deletes rows that their realm's floor has voided, and the rows of versions that are gone. */
+  readonly collectVoid: Effect.Effect<number, DatabaseError>
+  /**
+   * Deletes tombstones that their realm's insert floor has made needless: nobody whose token is older can insert any
+   * more. Only after every write that may have read an older floor has ended.
+   */
+  readonly collectTombstones: Effect.Effect<number, DatabaseError>
   /**
    * Deletes a realm's rows, with those of its published versions. Safe only together with a raised wipe floor, which
    * refuses writers from before.
@@ -77,7 +84,8 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
   const write = `INSERT INTO ${table} AS c (realm_url, canonical_path, content_key, generation, ${names.join(", ")})
     SELECT $1, $2, $3, $4::text::bigint, ${values}
     WHERE EXISTS (SELECT FROM cache_incarnation WHERE id = $5::text::uuid)
-      AND $4::text::bigint >= coalesce((SELECT ${floorColumn} FROM realm_generations r WHERE r.realm_url = $1), 0)
+      AND $4::text::bigint >= coalesce(
+        (SELECT greatest(${floorColumn}, insert_floor) FROM realm_generations r WHERE r.realm_url = $1), 0)
     ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${updates}, created_at = now()
     WHERE c.generation <= EXCLUDED.generation
     RETURNING 1`
@@ -88,6 +96,20 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
     ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${blanks}, generation = EXCLUDED.generation,
       created_at = now()
     WHERE c.generation < EXCLUDED.generation`
+  const collectVoid = `DELETE FROM ${table} c USING realm_generations r
+    WHERE c.realm_url = r.realm_url AND c.generation < r.${floorColumn}`
+  const collectTombstones = `DELETE FROM ${table} c USING realm_generations r
+    WHERE c.realm_url = r.realm_url AND c.${live} IS NULL AND c.generation <= r.insert_floor`
+  const count = (operation: string, text: string) =>
+    Effect.map(
+      statement(
+        operation,
+        sql.unsafe<{ count: number }>(
+          `WITH gone AS (${text} RETURNING 1) SELECT count(*)::float8 AS count FROM gone`
+        )
+      ),
+      (rows) => rows[0]?.count ?? 0
+    )
   const clear = `DELETE FROM ${table} WHERE realm_url = $1 OR realm_url ^@ ($1 || '@')`
   const text = (value: unknown, type: Column["type"]) => type === "text" ? value : JSON.stringify(value ?? null)
   return {
@@ -113,6 +135,8 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       ),
     bury: (realmUrl, paths, generation) =>
       Effect.asVoid(statement(`bury in ${table}`, sql.unsafe(bury, [realmUrl, paths, String(generation)]))),
+    collectVoid: count(`collect void rows of ${table}`, collectVoid),
+    collectTombstones: count(`collect tombstones of ${table}`, collectTombstones),
     clear: (realmUrl) => Effect.asVoid(statement(`clear ${table}`, sql.unsafe(clear, [realmUrl])))
   }
 }
@@ -134,7 +158,7 @@ export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
     write: (realmUrl, path, contentKey, token, value) =>
       database.write((tables) => {
         const rows = rowsOf(tables, table)
-        const floor = tables.realms.get(realmUrl)?.[floorName] ?? 0
+        const floor = Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)
         const existing = rows.get(key(realmUrl, path))?.generation ?? 0
         if (token.incarnation !== tables.incarnation || token.generation < floor || existing > token.generation) {
           return false
@@ -152,6 +176,18 @@ export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
           }
         }
       }),
+    collectVoid: database.write((tables) =>
+      deleteWhere(
+        rowsOf(tables, table),
+        (realmUrl, row) => row.generation < (tables.realms.get(realmUrl)?.[floorName] ?? 0)
+      )
+    ),
+    collectTombstones: database.write((tables) =>
+      deleteWhere(
+        rowsOf(tables, table),
+        (realmUrl, row) => row.values === null && row.generation <= (tables.insertFloors.get(realmUrl) ?? 0)
+      )
+    ),
     clear: (realmUrl) =>
       database.write((tables) => {
         const rows = rowsOf(tables, table)
@@ -166,4 +202,10 @@ const rowsOf = (tables: { readonly caches: Map<string, Map<string, CacheRow>> },
   const rows = tables.caches.get(table) ?? new Map<string, CacheRow>()
   tables.caches.set(table, rows)
   return rows
+}
+
+const deleteWhere = (rows: Map<string, CacheRow>, condition: (realmUrl: string, row: CacheRow) => boolean): number => {
+  const before = rows.size
+  for (const [key, row] of rows) if (condition(key.slice(0, key.indexOf("\0")), row)) rows.delete(key)
+  return before - rows.size
 }

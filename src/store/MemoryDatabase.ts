@@ -1,16 +1,18 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
 import type { Member } from "./ReplicaTable.ts"
 import type { RealmRow } from "./RealmTable.ts"
-import type { VersionRow } from "./RealmVersionTable.ts"
+import type { CopyRow, VersionRow } from "./RealmVersionTable.ts"
 import type { CacheRow } from "./CacheTable.ts"
 import type { JobRow } from "./JobTable.ts"
 
 /** Keys are the primary keys, joined by NUL where there are several columns. Rows are never changed in place. */
 export interface MemoryTables {
   readonly realms: Map<string, RealmRow>
+  readonly insertFloors: Map<string, number>
   /** When each realm last moved, counted in moves of any realm. */
   readonly moves: Map<string, number>
   readonly versions: Map<string, VersionRow>
+  readonly copies: Map<string, CopyRow>
   readonly caches: Map<string, Map<string, CacheRow>>
   readonly jobs: Map<number, JobRow>
   readonly replicas: Map<string, Member>
@@ -19,8 +21,10 @@ export interface MemoryTables {
 
 const empty = (): MemoryTables => ({
   realms: new Map(),
+  insertFloors: new Map(),
   moves: new Map(),
   versions: new Map(),
+  copies: new Map(),
   caches: new Map(),
   jobs: new Map(),
   replicas: new Map(),
@@ -29,8 +33,10 @@ const empty = (): MemoryTables => ({
 
 const copy = (tables: MemoryTables): MemoryTables => ({
   realms: new Map(tables.realms),
+  insertFloors: new Map(tables.insertFloors),
   moves: new Map(tables.moves),
   versions: new Map(tables.versions),
+  copies: new Map(tables.copies),
   caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
   jobs: new Map(tables.jobs),
   replicas: new Map(tables.replicas),

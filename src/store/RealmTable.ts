@@ -85,6 +85,11 @@ export class RealmTable extends Context.Service<RealmTable, {
     realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl">,
     expected: number
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
+  /**
+   * Refuses, from now on, new rows from writers older than the present, in realms with more than `tombstones` of them:
+   * the first step of collecting those.
+   */
+  readonly raiseInsertFloors: (tombstones: number) => Effect.Effect<number, DatabaseError>
   /** Ends the realm at the next generation. Its generation lives on. */
   readonly retire: (url: RealmUrl, expected: number) => Effect.Effect<Option.Option<number>, DatabaseError>
 }>()("lockstep/store/RealmTable") {
@@ -169,6 +174,15 @@ export class RealmTable extends Context.Service<RealmTable, {
           }
           return mounted
         }),
+        raiseInsertFloors: (tombstones) =>
+          statement(
+            "raise insert floors",
+            sql`UPDATE realm_generations SET insert_floor = generation
+              WHERE realm_url IN (
+                SELECT realm_url FROM module_transpile_cache WHERE body IS NULL
+                GROUP BY realm_url HAVING count(*) > ${tombstones}
+              ) RETURNING 1`
+          ).pipe(Effect.map((rows) => rows.length)),
         retire: Effect.fnUntraced(function*(url, expected) {
           const retired = generation(
             yield* statement(
@@ -241,6 +255,17 @@ export class RealmTable extends Context.Service<RealmTable, {
               })
               return Option.some(generation)
             })),
+        raiseInsertFloors: (tombstones) =>
+          database.write((tables) => {
+            const counts = new Map<string, number>()
+            for (const [key, row] of tables.caches.get("module_transpile_cache") ?? []) {
+              const realmUrl = key.slice(0, key.indexOf("\0"))
+              if (row.values === null) counts.set(realmUrl, (counts.get(realmUrl) ?? 0) + 1)
+            }
+            const crowded = Array.from(counts).filter(([, count]) => count > tombstones)
+            for (const [url] of crowded) tables.insertFloors.set(url, tables.realms.get(url)?.generation ?? 0)
+            return crowded.length
+          }),
         retire: (url, expected) =>
           move(url, expected, (_, floor) => ({ state: "gone", wipeFloor: floor, definitionFloor: floor }))
       })

@@ -13,6 +13,7 @@ const migrations = Migrator.fromRecord({
       directory text NOT NULL,
       wipe_floor bigint NOT NULL,
       definition_floor bigint NOT NULL,
+      insert_floor bigint NOT NULL DEFAULT 0,
       changed_xid xid8 NOT NULL
     )`
     // What a catch-up asks for: rows changed by transactions that an earlier snapshot had not seen the end of.
@@ -31,6 +32,12 @@ const migrations = Migrator.fromRecord({
       directory text NOT NULL UNIQUE,
       created_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (realm_url, generation)
+    )`
+    // A copy under way. Its publish commits only while this row is there; the sweeper takes the row before the files.
+    yield* sql`CREATE TABLE version_copies (
+      directory text PRIMARY KEY,
+      realm_url text NOT NULL,
+      started_at timestamptz NOT NULL DEFAULT now()
     )`
   }),
   "0002_caches": Effect.gen(function*() {

@@ -1,0 +1,60 @@
+import { Duration, Effect, Layer, Schedule } from "effect"
+import { ofVersion } from "../domain/RealmUrl.ts"
+import { RealmFiles } from "../realms/RealmFiles.ts"
+import { ModuleTable } from "../store/ModuleTable.ts"
+import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { RealmTable } from "../store/RealmTable.ts"
+import { RealmVersionTable } from "../store/RealmVersionTable.ts"
+
+/** How much is kept, and for how long. */
+export interface Keep {
+  /** Newest versions of a realm that are always kept. */
+  readonly versions: number
+  /** Younger versions are kept whatever their number: replicas and browsers may still need them. */
+  readonly versionAge: Duration.Input
+  /** A copy that has not been committed for this long belongs to a publisher that died. */
+  readonly copyAge: Duration.Input
+  /** Tombstones of a realm that are worth a collection. */
+  readonly tombstones: number
+  /** Longer than any statement lives, so that no write that read an older floor is still under way. */
+  readonly settle: Duration.Input
+}
+
+export const defaultKeep: Keep = {
+  versions: 10,
+  versionAge: "1 hour",
+  copyAge: "1 hour",
+  tombstones: 1000,
+  settle: "30 seconds"
+}
+
+/** Removes what nobody can need: old versions, the leavings of crashes, void rows, and tombstones (S12). */
+export const collect = Effect.fn("collect")(function*(keep: Keep) {
+  const definitions = yield* ModuleTable
+  const files = yield* RealmFiles
+  const realms = yield* RealmTable
+  const transpiled = yield* ModuleTranspileTable
+  const versions = yield* RealmVersionTable
+
+  // The announcement is gone first: its publisher, if it wakes, cannot commit a directory that is being removed.
+  yield* Effect.forEach(yield* versions.sweep(keep.copyAge), files.removeVersion, { discard: true })
+  for (const version of yield* versions.expire(keep.versions, keep.versionAge)) {
+    yield* transpiled.clear(ofVersion(version.realmUrl, version.generation))
+    yield* definitions.clear(ofVersion(version.realmUrl, version.generation))
+    yield* files.removeVersion(version.directory)
+  }
+  yield* transpiled.collectVoid
+  yield* definitions.collectVoid
+  if ((yield* realms.raiseInsertFloors(keep.tombstones)) > 0) {
+    yield* Effect.sleep(keep.settle)
+    yield* transpiled.collectTombstones
+    yield* definitions.collectTombstones
+  }
+})
+
+/** Collects in the background, every few minutes. Several replicas may do so at once. */
+export const layerCollector = (keep: Keep = defaultKeep) =>
+  Layer.effectDiscard(Effect.forkScoped(Effect.repeat(
+    Effect.catch(collect(keep), (error) => Effect.logWarning("Nothing was collected this time", error)),
+    Schedule.jittered(Schedule.spaced("5 minutes"))
+  )))
