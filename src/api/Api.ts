@@ -59,6 +59,7 @@ export const Status = Schema.Struct({
   leaseExpiries: Schema.Int,
   takeovers: Schema.Int,
   malformedPayloads: Schema.Int,
+  failovers: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
   leaseHeld: Schema.Boolean,

@@ -12,7 +12,8 @@ const zero = () => ({
   gapsRepaired: 0,
   leaseExpiries: 0,
   takeovers: 0,
-  malformedPayloads: 0
+  malformedPayloads: 0,
+  failovers: 0
 })
 
 /**

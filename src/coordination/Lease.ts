@@ -51,11 +51,18 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     const sentAtWall = clock.currentTimeMillisUnsafe()
     // I1: the membership is committed before the statement that reads generations starts.
     if (!(yield* session.renew)) yield* session.register
-    const { cursor, identity, realms } = yield* session.catchUp(position?.cursor)
-    const continuous = position?.identity === identity
+    const caughtUp = yield* session.catchUp(position?.cursor)
+    const sameDatabase = position?.identity === caughtUp.identity
+    // Transactions are counted upwards: a database that counts less than it did was restored to an earlier state.
+    const wentBack = sameDatabase && BigInt(caughtUp.cursor) < BigInt(position?.cursor ?? 0)
+    const continuous = sameDatabase && !wentBack
+    if (!continuous && (yield* session.beginEpoch(wentBack))) {
+      counters.failovers++
+      yield* Effect.logWarning("PostgreSQL has failed over or was restored: generations were raised, memory is dropped")
+    }
     // No step may come between applying what moved and granting.
-    position = { identity, cursor }
-    dispatch({ _tag: "CaughtUp", realms: continuous ? realms : [], continuous })
+    position = { identity: caughtUp.identity, cursor: caughtUp.cursor }
+    dispatch({ _tag: "CaughtUp", realms: continuous ? caughtUp.realms : [], continuous })
     until = sentAt + span
     wallUntil = sentAtWall + span
     held = true
@@ -91,18 +98,19 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     )
   )
 
+  // At a clean stop memory answers no more, and publishers need not wait for it. Added before the fiber that renews, so
+  // that it runs when that one has ended.
+  yield* Effect.addFinalizer(() => {
+    until = -Infinity
+    return Effect.ignore(Effect.timeout(replicas.leave(self), "1 second"))
+  })
+
   yield* Effect.forkScoped(Effect.retry(
     serve,
     Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]))
   ))
   // A replica that cannot listen yet may serve all the same: its reads ask PostgreSQL.
   yield* Effect.timeoutOption(Deferred.await(granted), "5 seconds")
-  // At a clean stop memory answers no more, and publishers need not wait for it.
-  yield* Effect.addFinalizer(() => {
-    until = -Infinity
-    return Effect.ignore(Effect.timeout(replicas.leave(self), "1 second"))
-  })
-
   return Lease.of({
     self,
     isHeld,

@@ -6,6 +6,7 @@ import { MemoryDatabase } from "../store/MemoryDatabase.ts"
 import type { ReplicaRow } from "../store/ReplicaTable.ts"
 import {
   acknowledge,
+  beginEpoch,
   beginIncarnation,
   catchUp,
   registerMembership,
@@ -50,6 +51,11 @@ export interface Session {
   readonly register: Effect.Effect<void, DatabaseError>
   /** Reads what changed since `cursor`; from nothing when there is none. */
   readonly catchUp: (cursor: string | undefined) => Effect.Effect<CatchUp, DatabaseError>
+  /**
+   * Raises all generations past any that were issued, where another timeline or database answers than before, or when
+   * this one `wentBack`. Says whether they were raised.
+   */
+  readonly beginEpoch: (wentBack: boolean) => Effect.Effect<boolean, DatabaseError>
   /** Sends a payload on `lockstep_acks`. */
   readonly acknowledge: (payload: string) => Effect.Effect<void, DatabaseError>
 }
@@ -135,6 +141,7 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
         )
       }
     }),
+    beginEpoch: (wentBack) => Effect.map(query(beginEpoch, [String(wentBack)]), ({ rows }) => rows.length > 0),
     acknowledge: (payload) => Effect.asVoid(query(acknowledge, [payload]))
   } satisfies Session
 })
@@ -167,6 +174,7 @@ const openMemory = Effect.fnUntraced(function*(
             : [{ realmUrl: row.realmUrl, generation: row.generation }]
         })
       })),
+    beginEpoch: () => Effect.succeed(false),
     acknowledge: (payload) => Effect.sync(() => bus.publish({ channel: "lockstep_acks", payload, sender: 0 }))
   } satisfies Session
 })

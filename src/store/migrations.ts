@@ -18,6 +18,13 @@ const migrations = Migrator.fromRecord({
     )`
     // What a catch-up asks for: rows changed by transactions that an earlier snapshot had not seen the end of.
     yield* sql`CREATE INDEX realm_generations_changed ON realm_generations (changed_xid)`
+    // Which database, on which timeline, the generations were counted on, and how often they were raised since.
+    yield* sql`CREATE TABLE database_identity (
+      only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+      system_identifier text NOT NULL,
+      timeline text NOT NULL,
+      epoch int NOT NULL DEFAULT 0
+    )`
     yield* sql`CREATE TABLE realm_registry (
       realm_url text PRIMARY KEY REFERENCES realm_generations,
       kind text NOT NULL CHECK (kind IN ('source', 'published')),

@@ -48,3 +48,29 @@ export const catchUp = `SELECT
 
 /** Tells publishers which generations this member has applied. */
 export const acknowledge = "SELECT pg_notify('lockstep_acks', $1)"
+
+/**
+ * Begins a new epoch of generations where another timeline or database answers than the one they were counted on, or,
+ * with $1, where this one is known to have gone back. Commits may have been lost, and with them generations that were
+ * issued: all are raised to the next multiple of 2^36, past any of those (I3), and everything cached is void. The row's
+ * lock lets one session do so; the others find it done.
+ */
+export const beginEpoch = `WITH present AS (
+    SELECT system_identifier::text AS system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+    FROM pg_control_system()
+  ), changed AS (
+    INSERT INTO database_identity AS known (system_identifier, timeline) SELECT system_identifier, timeline FROM present
+    ON CONFLICT (only_row) DO UPDATE
+      SET system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline, epoch = known.epoch + 1
+      WHERE $1::text::boolean OR known.system_identifier <> EXCLUDED.system_identifier
+        OR known.timeline <> EXCLUDED.timeline
+    RETURNING epoch
+  ), raised AS (
+    UPDATE realm_generations SET
+      generation = next, wipe_floor = next, definition_floor = next, insert_floor = next,
+      changed_xid = pg_current_xact_id()
+    FROM (SELECT realm_url AS url, ((generation >> 36) + 1) << 36 AS next FROM realm_generations) AS following
+    WHERE realm_url = url AND EXISTS (SELECT FROM changed WHERE epoch > 0)
+    RETURNING 1
+  )
+  SELECT epoch, (SELECT count(*)::float8 FROM raised) AS realms FROM changed WHERE epoch > 0`
