@@ -15,7 +15,8 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
   const { coordinator, counters } = options
   const { contentKey, path, view } = key
   const { realmUrl } = view.row
-  const coalesceKey = `${options.flow}|${realmUrl}|${path}`
+  // Runs of other bytes are no use to this reader: it does not wait for them (S3).
+  const coalesceKey = `${options.flow}|${realmUrl}|${path}|${contentKey}`
 
   const lost = <B>(otherwise: B) => (cause: unknown) =>
     Effect.as(

@@ -4,6 +4,7 @@ import { aliasOf, decode } from "../domain/ModulePath.ts"
 import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { Counters } from "./Counters.ts"
+import { Echoes } from "./Echoes.ts"
 import { Fence } from "./Fence.ts"
 import { Notifications } from "./Notifications.ts"
 
@@ -159,8 +160,7 @@ const invalidate = (fence: Fence, path: string) => {
 
 /** The receiving half: hears, clears, and never broadcasts. */
 const makeReceiver = (tracked: ReturnType<typeof makeTracked>, counters: Counters["Service"]) => {
-  // A sender's own generation message comes first: the contract's message that follows it says nothing new.
-  const echoes = new Map<number, Set<string>>()
+  const echoes = new Echoes()
   return (event: Parameters<Parameters<Notifications["Service"]["subscribe"]>[0]>[0]) => {
     if (event._tag === "Gap") return echoes.clear()
     const { channel, payload, sender } = event.message
@@ -174,11 +174,11 @@ const makeReceiver = (tracked: ReturnType<typeof makeTracked>, counters: Counter
       }
       counters.invalidationsReceived++
       tracked.apply(change)
-      echoes.set(sender, new Set(seedPayloads(change)))
+      echoes.announce(sender, seedPayloads(change))
     } else if (channel === "realm_file_changes") {
       const parts = splitPayload(payload)
       if (parts === undefined) return void counters.malformedPayloads++
-      if (echoes.get(sender)?.delete(payload) === true) return
+      if (echoes.hear(sender, payload)) return
       counters.invalidationsReceived++
       const fence = tracked.get(parts.realmUrl as RealmUrl)?.fence
       if (fence === undefined) return
@@ -234,28 +234,41 @@ const makeBatchedRead = Effect.fnUntraced(function*(realms: RealmTable["Service"
     while (next !== undefined) {
       const batch: Batch = next
       next = undefined
-      const exit = yield* Effect.exit(realms.read(Array.from(batch.urls)))
-      Deferred.doneUnsafe(
-        batch.result,
-        Exit.map(exit, (snapshot) => ({
+      yield* realms.read(Array.from(batch.urls)).pipe(
+        Effect.map((snapshot) => ({
           incarnation: snapshot.incarnation,
           realms: new Map(snapshot.realms.map((row) => [row.realmUrl, row]))
-        }))
+        })),
+        Effect.onExit((exit) => Effect.sync(() => Deferred.doneUnsafe(batch.result, exit))),
+        Effect.exit
       )
     }
-  }).pipe(Effect.ensuring(Effect.sync(() => {
+    // In one step with the look at `next`: a question that came in between would wait for ever.
     running = false
-  })))
+  })
+
+  // The layer is closing: whoever still asks is told so.
+  const ended = (exit: Exit.Exit<void>) => {
+    if (Exit.isSuccess(exit)) return
+    running = false
+    if (next !== undefined) Deferred.doneUnsafe(next.result, Exit.failCause(exit.cause))
+    next = undefined
+  }
 
   return (urls: ReadonlyArray<RealmUrl>) =>
-    Effect.suspend(() => {
-      next ??= { urls: new Set(), result: Deferred.makeUnsafe() }
-      const { result } = next
-      for (const url of urls) next.urls.add(url)
-      if (running) return Deferred.await(result)
-      running = true
-      return Effect.andThen(Effect.forkIn(run, scope), Deferred.await(result))
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        next ??= { urls: new Set(), result: Deferred.makeUnsafe() }
+        const { result } = next
+        for (const url of urls) next.urls.add(url)
+        if (running) return restore(Deferred.await(result))
+        running = true
+        return Effect.flatMap(Effect.forkIn(run, scope), (fiber) => {
+          fiber.addObserver(ended)
+          return restore(Deferred.await(result))
+        })
+      })
+    )
 })
 
 /** The first of the views, which is the one with the longest URL when candidates were given longest first. */

@@ -26,7 +26,7 @@ const channels: ReadonlyArray<Channel> = [
 export interface Message {
   readonly channel: Channel
   readonly payload: string
-  /** The backend that sent it: messages of one sender arrive in the order in which they were sent. */
+  /** The backend that sent it. Its messages on one channel arrive in the order in which they were sent. */
   readonly sender: number
 }
 
@@ -63,14 +63,16 @@ export class Notifications extends Context.Service<Notifications, {
         yield* Effect.addFinalizer((exit) => Scope.close(pinned, exit))
         const inboxes = yield* Effect.forEach(channels, (channel) => Scope.provide(pin.listen(channel), pinned))
         // LISTEN is confirmed: whatever is missed from here on is missed by a break of this session.
-        dispatch({ _tag: "Gap" })
+        yield* dispatch({ _tag: "Gap" })
         yield* Deferred.succeed(listening, undefined)
         const receive = (inbox: Queue.Dequeue<PgConnection.Notification, unknown>) =>
-          Effect.forever(Effect.map(Queue.takeAll(inbox), (notifications) => {
-            for (const { channel, payload, processId } of notifications) {
-              dispatch({ _tag: "Message", message: { channel: channel as Channel, payload, sender: processId } })
-            }
-          }))
+          Effect.forever(Effect.flatMap(Queue.takeAll(inbox), (notifications) =>
+            Effect.forEach(
+              notifications,
+              ({ channel, payload, processId }) =>
+                dispatch({ _tag: "Message", message: { channel: channel as Channel, payload, sender: processId } }),
+              { discard: true }
+            )))
         const beat = Effect.gen(function*() {
           yield* Effect.sleep("1 second")
           // Never interrupted: a cancel request could hit a later statement of this session.
@@ -80,10 +82,11 @@ export class Notifications extends Context.Service<Notifications, {
         return yield* Effect.raceAllFirst([...inboxes.map(receive), Effect.forever(beat)])
       }).pipe(
         Effect.scoped,
-        Effect.tapCause((cause) =>
-          Effect.andThen(
-            Effect.sync(() => counters.listenerReconnects++),
-            Effect.logWarning("The listening session was lost and is being opened again", cause)
+        // A defect is a loss like any other: the listener must not die silently (S22).
+        Effect.catchCause((cause) =>
+          Effect.sync(() => counters.listenerReconnects++).pipe(
+            Effect.andThen(Effect.logWarning("The listening session was lost and is being opened again", cause)),
+            Effect.andThen(Effect.fail("lost" as const))
           )
         )
       )
@@ -115,9 +118,11 @@ export class Notifications extends Context.Service<Notifications, {
     return Notifications.of({
       subscribe,
       notify: (messages) =>
-        Effect.sync(() => {
-          for (const message of messages) dispatch({ _tag: "Message", message: { ...message, sender: 0 } })
-        })
+        Effect.forEach(
+          messages,
+          (message) => dispatch({ _tag: "Message", message: { ...message, sender: 0 } }),
+          { discard: true }
+        )
     })
   })
 }
@@ -125,7 +130,12 @@ export class Notifications extends Context.Service<Notifications, {
 const subscribers = () => {
   const handlers = new Set<(event: Event) => void>()
   return {
-    dispatch: (event: Event) => handlers.forEach((handler) => handler(event)),
+    // What is wrong with one subscriber is neither the others' concern nor the session's.
+    dispatch: (event: Event) =>
+      Effect.suspend(() =>
+        Effect.forEach(Array.from(handlers), (handler) =>
+          Effect.catchCause(Effect.sync(() => handler(event)), (cause) =>
+            Effect.logError("A subscriber of notifications failed", cause)), { discard: true })),
     subscribe: (handler: (event: Event) => void) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => handlers.add(handler)),

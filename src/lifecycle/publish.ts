@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { Effect, Option } from "effect"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -35,15 +36,11 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
 
   const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
     const { source, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
-    // Whether the new version is in use cannot be told from how the commit ended: its reply may be lost.
-    return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        restore(files.snapshot(source)),
-        (directory) =>
-          restore(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)).pipe(
-            Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory))
-          )
-      )
+    const directory = randomUUID()
+    return yield* files.snapshot(source, directory).pipe(
+      Effect.andThen(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)),
+      // Whether the new version is in use cannot be told from how the commit ended: its reply may be lost.
+      Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory))
     )
   }))
 

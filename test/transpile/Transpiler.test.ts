@@ -18,7 +18,7 @@ const enormous = moduleSource(
 )
 
 describe("Transpiler", { timeout: 60_000 }, () => {
-  layer(Transpiler.layer({ workers: 2 }), { timeout: "60 seconds" })("in worker threads", (it) => {
+  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })("in worker threads", (it) => {
     it.effect("gives the bytes and errors that it gives in the calling thread", () =>
       Effect.gen(function*() {
         const farm = yield* Transpiler
@@ -60,7 +60,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
     }).pipe(Effect.provide(Transpiler.layer({ workers: 1, timeout: "2 seconds" }))), 60_000)
 
-  it.effect("blames the code for the memory that it needs, and goes on", () =>
+  it.live("blames the code for the memory that it needs, and goes on", () =>
     Effect.gen(function*() {
       const { transpile } = yield* Transpiler
       const failure = yield* Effect.flip(transpile(enormous))
@@ -72,7 +72,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
     }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100 }))), 60_000)
 
-  it.effect("says that it is unavailable when too many wait, and when it is shut down", () =>
+  it.live("says that it is unavailable when too many wait, and when it is shut down", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(Transpiler.layer({ workers: 1, queueLimit: 0 }), scope)
@@ -109,7 +109,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
     60_000
   )
 
-  it.effect("has a fingerprint that follows the options, and is the same in threads and inline", () =>
+  it.live("has a fingerprint that follows the options, and is the same in threads and inline", () =>
     Effect.gen(function*() {
       const of = (layer: Layer.Layer<Transpiler, unknown>) =>
         Effect.map(Effect.orDie(Effect.provide(Transpiler, layer)), ({ fingerprint }) => fingerprint)
