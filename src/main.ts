@@ -1,5 +1,5 @@
 import { createRequire } from "node:module"
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { program } from "./cli/program.ts"
 import { boundTermination, ignoreClosedPipes, teardown } from "./cli/termination.ts"
 

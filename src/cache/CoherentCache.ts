@@ -65,9 +65,10 @@ interface Entry<A> extends Fenced {
 
 /** One run that any number of readers wait for. */
 interface Flight<A, E> extends Fenced {
+  readonly path: string
   readonly done: Deferred.Deferred<Answer<A>, E>
   waiters: number
-  fiber?: Fiber.Fiber<void>
+  fiber?: Fiber.Fiber<Answer<A>, E>
 }
 
 /** A coherent cache of one kind of derived artifact. */
@@ -98,30 +99,26 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
   const holds = (made: Fenced, { contentKey, path, view }: K) =>
     made.fence === view.fence && made.contentKey === contentKey && made.fence.holds(made.token, path)
 
-  const fencedOf = ({ contentKey, view: { fence, token } }: K): Fenced => ({ fence, token, contentKey })
+  const run = (key: K) => Effect.provideContext(populate(options, key), context)
 
-  const run = (id: string, flight: Flight<A, E>, key: K) =>
-    populate(options, key).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          // By identity: an old run that settles late must neither remove nor answer for a newer one (S3).
-          if (flights.get(id) === flight) {
-            flights.delete(id)
-            // I1: a value whose path was invalidated since its token was taken reaches its waiters, and nobody else.
-            if (Exit.isSuccess(exit) && flight.fence.holds(flight.token, key.path)) {
-              entries.set(id, { ...fencedOf(key), value: exit.value.value })
-            }
-          }
-          Deferred.doneUnsafe(flight.done, exit)
-        })
-      ),
-      Effect.exit,
-      Effect.asVoid,
-      Effect.provideContext(context)
-    )
+  const settle = (id: string, flight: Flight<A, E>, exit: Exit.Exit<Answer<A>, E>) => {
+    // By identity: an old run that settles late must neither remove nor answer for a newer one (S3).
+    if (flights.get(id) === flight) {
+      flights.delete(id)
+      // I1: a value whose path was invalidated since its token was taken reaches its waiters, and nobody else.
+      if (Exit.isSuccess(exit) && flight.fence.holds(flight.token, flight.path)) {
+        const { contentKey, fence, token } = flight
+        entries.set(id, { contentKey, fence, token, value: exit.value.value })
+      }
+    }
+    Deferred.doneUnsafe(flight.done, exit)
+  }
 
-  const join = (id: string, flight: Flight<A, E>): Effect.Effect<Answer<A>, E> =>
-    Effect.onInterrupt(Deferred.await(flight.done), () =>
+  type Restore = <B, E1>(self: Effect.Effect<B, E1>) => Effect.Effect<B, E1>
+
+  // Only the waiting is interruptible: a reader that was interrupted before it began to wait is counted out all the same.
+  const join = (restore: Restore, id: string, flight: Flight<A, E>): Effect.Effect<Answer<A>, E> =>
+    Effect.onInterrupt(restore(Deferred.await(flight.done)), () =>
       Effect.suspend(() => {
         // S4: the work stops when its last waiter leaves, and not before.
         if (--flight.waiters > 0) return Effect.void
@@ -143,13 +140,16 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
         if (flying !== undefined && holds(flying, key)) {
           flying.waiters++
           counters.joined++
-          return Effect.map(restore(join(id, flying)), ({ value }): Answer<A> => ({ value, origin: "joined" }))
+          return Effect.map(join(restore, id, flying), ({ value }): Answer<A> => ({ value, origin: "joined" }))
         }
-        const flight: Flight<A, E> = { ...fencedOf(key), done: Deferred.makeUnsafe(), waiters: 1 }
+        const { contentKey, path, view: { fence, token } } = key
+        const flight: Flight<A, E> = { fence, token, contentKey, path, done: Deferred.makeUnsafe(), waiters: 1 }
         flights.set(id, flight)
-        return Effect.flatMap(Effect.forkIn(Effect.interruptible(run(id, flight, key)), scope), (fiber) => {
+        return Effect.flatMap(Effect.forkIn(run(key), scope), (fiber) => {
           flight.fiber = fiber
-          return restore(join(id, flight))
+          // An observer hears of every end, also of a run that a closed scope did not let start: nobody is left waiting.
+          fiber.addObserver((exit) => settle(id, flight, exit))
+          return join(restore, id, flight)
         })
       })
     )

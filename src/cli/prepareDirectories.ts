@@ -13,6 +13,7 @@ export const prepareDirectories = Effect.fnUntraced(function*(dataDir: string, r
     attempt(
       async () => {
         await makeDirectory(directory)
+        await fs.readdir(directory)
         await fs.access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
       },
       (reason) => `cannot write to the data directory ${data} (${reason}): free it, or name another with --data-dir`

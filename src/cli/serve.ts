@@ -1,77 +1,15 @@
-import { hostname } from "node:os"
-import { NodeHttpServer } from "@effect/platform-node"
-import { Console, Context, Duration, Effect, Layer, Option } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { layerHttp, Listening } from "../http/server.ts"
-import { layerProgram } from "../Lockstep.ts"
-import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
-import { prepareDirectories } from "./prepareDirectories.ts"
-import { reservePort } from "./reservePort.ts"
 import { serveFlags } from "./serveFlags.ts"
-import { databaseFailure, httpFailure, startupFailure } from "./startupFailure.ts"
-import { whatToOpen } from "./whatToOpen.ts"
-
-type Flags = Command.Command.Config.Infer<typeof serveFlags>
-
-/** One replica, from its directories to its last connection. What is acquired first is released last. */
-const run = Effect.fnUntraced(function*(flags: Flags) {
-  const { host, publicUrl, trustProxy } = flags
-  const directories = yield* prepareDirectories(flags.dataDir, Option.getOrUndefined(flags.realmsDir))
-  const reserved = yield* reservePort(host, flags.port)
-
-  const url = yield* Option.match(flags.databaseUrl, {
-    onNone: () => embeddedDatabase(directories.dataDir),
-    onSome: Effect.succeed
-  })
-  const services = yield* Layer.build(layerProgram({
-    publicUrl,
-    realmsDir: directories.realmsDir,
-    versionsDir: directories.versionsDir,
-    replicaId: Option.getOrElse(flags.replicaId, () => `${hostname()}-${process.pid}`),
-    advertiseUrl: Option.getOrElse(flags.advertiseUrl, () => ownAddress(host, reserved.port)),
-    leaseMillis: Duration.toMillis(flags.lease),
-    cacheBytes: flags.cacheBytes,
-    transpiler: {
-      jsxImportSource: flags.jsxImportSource,
-      timeout: flags.transpileTimeout,
-      workers: Option.getOrUndefined(flags.workers)
-    }
-  }, {
-    url,
-    applicationName: "lockstep pool",
-    maxConnections: 10,
-    connectTimeout: "5 seconds",
-    startupParameters: { statement_timeout: "5000" }
-  })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
-
-  yield* reserved.release
-  const http = yield* Layer.build(layerHttp({ host, port: reserved.port, publicUrl, trustProxy })).pipe(
-    Effect.provideContext(services),
-    Effect.provide(NodeHttpServer.layerHttpServices),
-    Effect.mapError(httpFailure(host, reserved.port))
-  )
-  const listening = Context.get(http, Listening)
-  yield* Console.log(`listening on ${listening.url}`)
-  yield* Effect.provideContext(whatToOpen(publicUrl, listening.url), services)
-  return yield* Effect.never
-}, Effect.scoped)
-
-const embeddedDatabase = (dataDir: string) =>
-  Layer.build(EmbeddedPostgres.layer({ dataDir })).pipe(
-    Effect.map((context) => Context.get(context, EmbeddedPostgres).url),
-    Effect.mapError(startupFailure)
-  )
-
-// What listens on every address is reached by the machine's name.
-const ownAddress = (host: string, port: number) => {
-  const name = host === "0.0.0.0" || host === "::" ? hostname() : host
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`
-}
 
 /** `lockstep serve [REALMS_DIR]` */
 export const serve = Command.make("serve", serveFlags, (flags) =>
-  // A signal is how a server ends well: see termination.
-  Effect.onInterrupt(run(flags), () =>
-    Effect.sync(() => {
+  // The server is most of the program: commands that only talk to one do without loading it.
+  Effect.flatMap(
+    Effect.promise(() => {
+      // A signal is how a server ends well: see termination.
       process.exitCode = 0
-    }))).pipe(Command.withDescription("Serve realms: start one replica"))
+      return import("./replica.ts")
+    }),
+    ({ replica }) => replica(flags)
+  )).pipe(Command.withDescription("Serve realms: start one replica"))

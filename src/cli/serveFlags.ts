@@ -1,5 +1,5 @@
 import { Config, Redacted } from "effect"
-import { Argument, Flag } from "effect/cli"
+import { Argument, type Command, Flag } from "effect/cli"
 import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseSize } from "./quantities.ts"
 
 // A flag wins over its environment variable, which wins over the default.
@@ -92,3 +92,5 @@ export const serveFlags = {
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")
 }
+
+export type ServeOptions = Command.Command.Config.Infer<typeof serveFlags>

@@ -15,22 +15,22 @@ export const boundTermination = () => {
   let signals = 0
   let impatient = false
   const onSignal = (signal: "SIGINT" | "SIGTERM") => {
-    const exit = () => process.exit(process.exitCode ?? 128 + constants.signals[signal])
+    const killed = 128 + constants.signals[signal]
     signals += 1
-    if (impatient) exit()
+    if (impatient) process.exit(killed)
     if (signals > 1) return
     Effect.runFork(Effect.gen(function*() {
       yield* Effect.sleep(sameWish)
       impatient = true
       yield* Effect.sleep(drainDeadline)
-      exit()
+      process.exit(process.exitCode ?? killed)
     }))
   }
   process.on("SIGINT", onSignal)
   process.on("SIGTERM", onSignal)
 }
 
-/** Like the runtime's own, but an interrupted command may have set `process.exitCode`: for `serve` a signal is success. */
+/** Like the runtime's own, but a command that is interrupted may have set `process.exitCode`: for `serve` a signal is success. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
     ? onExit(Number(process.exitCode ?? 130))

@@ -1,4 +1,4 @@
-import { Context, Deferred, Effect, Layer, type Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, type Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmTable } from "../store/RealmTable.ts"
@@ -97,19 +97,33 @@ const makeBatchedRead = Effect.fnUntraced(function*(realms: RealmTable["Service"
       running = false
       return Effect.void
     }
-    return Effect.flatMap(Effect.exit(readCurrent(batch.urls)), (exit) => {
-      Deferred.doneUnsafe(batch.views, exit)
-      return run
-    })
+    return readCurrent(batch.urls).pipe(
+      Effect.onExit((exit) => Effect.sync(() => Deferred.doneUnsafe(batch.views, exit))),
+      Effect.exit,
+      Effect.andThen(run)
+    )
   })
 
+  // The layer is closing: whoever still asks is told so.
+  const ended = (exit: Exit.Exit<void>) => {
+    if (Exit.isSuccess(exit)) return
+    running = false
+    if (next !== undefined) Deferred.doneUnsafe(next.views, Exit.failCause(exit.cause))
+    next = undefined
+  }
+
   return (urls: ReadonlyArray<RealmUrl>) =>
-    Effect.suspend(() => {
-      next ??= { urls: new Set(), views: Deferred.makeUnsafe() }
-      const { views } = next
-      for (const url of urls) next.urls.add(url)
-      if (running) return Deferred.await(views)
-      running = true
-      return Effect.andThen(Effect.forkIn(run, scope), Deferred.await(views))
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        next ??= { urls: new Set(), views: Deferred.makeUnsafe() }
+        const { views } = next
+        for (const url of urls) next.urls.add(url)
+        if (running) return restore(Deferred.await(views))
+        running = true
+        return Effect.flatMap(Effect.forkIn(run, scope), (fiber) => {
+          fiber.addObserver(ended)
+          return restore(Deferred.await(views))
+        })
+      })
+    )
 })

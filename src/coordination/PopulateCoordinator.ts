@@ -35,16 +35,18 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
       const running = new Set<string>()
       return PopulateCoordinator.of({
         tryAcquireAndRun: (coalesceKey, run) =>
-          Effect.suspend(() => {
-            const key = lockKey(coalesceKey)
-            if (running.has(key)) return Effect.succeedNone
-            running.add(key)
-            return Effect.acquireUseRelease(
-              locks.tryLock(key),
-              (held) => held ? Effect.asSome(run) : Effect.succeedNone,
-              (held) => held ? locks.release(key) : Effect.void
-            ).pipe(Effect.ensuring(Effect.sync(() => running.delete(key))))
-          }),
+          // Only the run is interruptible: an interruption in between would leave the key taken for ever.
+          Effect.uninterruptibleMask((restore) =>
+            Effect.suspend(() => {
+              const key = lockKey(coalesceKey)
+              if (running.has(key)) return Effect.succeedNone
+              running.add(key)
+              return Effect.flatMap(
+                locks.tryLock(key),
+                (held) => held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone
+              ).pipe(Effect.ensuring(Effect.sync(() => running.delete(key))))
+            })
+          ),
         waitForKey: (coalesceKey, timeout) => waiters.wait(lockKey(coalesceKey), timeout)
       })
     })
@@ -65,17 +67,19 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
     const waiters = makeWaiters()
     return PopulateCoordinator.of({
       tryAcquireAndRun: (key, run) =>
-        Effect.suspend(() => {
-          if (held.has(key)) return Effect.succeedNone
-          held.add(key)
-          return Effect.ensuring(
-            Effect.asSome(run),
-            Effect.sync(() => {
-              held.delete(key)
-              waiters.wake(key)
-            })
-          )
-        }),
+        Effect.uninterruptibleMask((restore) =>
+          Effect.suspend(() => {
+            if (held.has(key)) return Effect.succeedNone
+            held.add(key)
+            return Effect.ensuring(
+              Effect.asSome(restore(run)),
+              Effect.sync(() => {
+                held.delete(key)
+                waiters.wake(key)
+              })
+            )
+          })
+        ),
       waitForKey: waiters.wait
     })
   })
@@ -91,15 +95,15 @@ const makeWaiters = () => {
   return {
     wake: (key: string) => waiting.get(key)?.forEach((waiter) => Deferred.doneUnsafe(waiter, Effect.succeed(true))),
     wait: (key: string, timeout: Duration.Input): Effect.Effect<boolean> =>
-      Effect.suspend(() => {
-        const waiter = Deferred.makeUnsafe<boolean>()
-        const waiters = waiting.get(key) ?? new Set()
-        waiting.set(key, waiters.add(waiter))
-        return Deferred.await(waiter).pipe(
-          Effect.timeoutOption(timeout),
-          Effect.map(Option.isSome),
-          Effect.ensuring(Effect.sync(() => leave(key, waiter)))
-        )
-      })
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const waiter = Deferred.makeUnsafe<boolean>()
+          const waiters = waiting.get(key) ?? new Set()
+          waiting.set(key, waiters.add(waiter))
+          return waiter
+        }),
+        (waiter) => Effect.map(Effect.timeoutOption(Deferred.await(waiter), timeout), Option.isSome),
+        (waiter) => Effect.sync(() => leave(key, waiter))
+      )
   }
 }

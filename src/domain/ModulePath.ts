@@ -28,6 +28,7 @@ const checkSegment = (segment: string): string | undefined => {
   if (segment === "." || segment === "..") return `"." and ".." are not allowed as path segments`
   // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(segment)) return "control characters are not allowed in a path"
+  if (!segment.isWellFormed()) return "a path must be well-formed Unicode"
   if (/[/\\]/.test(segment)) return "encoded slashes and backslashes are not allowed in a path"
   if (Buffer.byteLength(segment) > maxSegmentBytes) return `a path segment may have ${maxSegmentBytes} bytes at most`
   return undefined
@@ -68,9 +69,11 @@ export const decode = (raw: string): Result.Result<string, InvalidInput> => {
 /** Checks a path given in plain text (JSON bodies, notifications): a file's path relative to its realm. */
 export const parse = (path: string): Result.Result<string, InvalidInput> => {
   if (path === "" || path.endsWith("/")) return invalid("a file's path is needed")
-  if (path.length > maxPathLength) return invalid(`a path may have ${maxPathLength} characters at most`)
   const problem = checkSegments(path.split("/"))
-  return problem === undefined ? Result.succeed(path) : invalid(problem)
+  if (problem !== undefined) return invalid(problem)
+  return encode(path).length > maxPathLength
+    ? invalid(`a path may have ${maxPathLength} characters at most in its URL form`)
+    : Result.succeed(path)
 }
 
 /** The path as it stands in a URL. */

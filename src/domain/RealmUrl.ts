@@ -21,6 +21,8 @@ export const parse = (text: string): Result.Result<RealmUrl, InvalidInput> => {
   if (/%2f|%5c|%00|\/\//i.test(url.pathname) || /(?:^|[/\\])\.{1,2}(?:[/\\]|$)/.test(decodeDots(text))) {
     return invalid(text, "it must not contain dot segments, empty segments or encoded slashes")
   }
+  // S18: a notification's payload is split at the first "/:".
+  if (url.pathname.includes("/:")) return invalid(text, "a path segment must not begin with a colon; write %3A")
   if (/\/_/.test(url.pathname) || /\/@\d+\//.test(url.pathname)) {
     return invalid(text, "path segments that begin with _ or are @digits are reserved")
   }

@@ -36,20 +36,36 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
     const [existing] = (yield* realms.read([realmUrl])).realms
     if (existing?.state === "live") return yield* new RealmConflict({ realmUrl, detail: "exists already" })
     yield* refuseOverlap(realmUrl)
-    if (from !== undefined && (yield* files.sources).includes(name)) {
+    const found = (yield* files.sources).includes(name)
+    if (from !== undefined && found) {
       return yield* new RealmConflict({
         realmUrl,
         detail: `has a directory from before; remove it, or create the realm without "from" to take it over`
       })
     }
-    yield* files.createSource(name, from)
-    const expected = existing?.generation ?? 0
-    const generation = yield* transaction.run(
-      realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
-    )
-    if (Option.isNone(generation)) return yield* new CommitConflict({ realmUrl, expected })
-    yield* invalidation.clearLocalSourceCachesAndBroadcast({ realmUrl, generation: generation.value, paths: "*" })
+    const generation = yield* Effect.gen(function*() {
+      yield* files.createSource(name, from)
+      const expected = existing?.generation ?? 0
+      const mounted = yield* transaction.run(
+        realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
+      )
+      return yield* Option.match(mounted, {
+        onNone: () => new CommitConflict({ realmUrl, expected }),
+        onSome: Effect.succeed
+      })
+    }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))
+    yield* invalidation.clearLocalSourceCachesAndBroadcast({ realmUrl, generation, paths: "*" })
     yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
-    return { realmUrl, generation: generation.value }
+    return { realmUrl, generation }
   }))
 })
+
+/** What a failed create made on disk would be adopted as a realm later. The reply of its commit may only be lost, though. */
+const removeUnlessCreated = (realmUrl: RealmUrl, name: string) =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const { realms: [row] } = yield* (yield* RealmTable).read([realmUrl])
+    if (row?.state !== "live") yield* files.removeSource(name)
+  }).pipe(
+    Effect.catch((error) => Effect.logWarning(`The directory ${name} was left behind`, error))
+  )

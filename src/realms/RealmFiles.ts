@@ -49,7 +49,10 @@ export class RealmFiles extends Context.Service<RealmFiles, {
     bytes: Uint8Array
   ) => Effect.Effect<"created" | "replaced", FileConflict | FileFailure>
   readonly remove: (realm: Place, path: string) => Effect.Effect<void, FileNotFound | FileFailure>
-  /** Copies a source realm into a new version directory. What a failed copy leaves is removed. */
+  /**
+   * Copies a source realm into a new version directory of this name, which appears whole or not at all. It may be there
+   * even if this fails or is interrupted at its very end: whoever gave the name removes it then.
+   */
   readonly snapshot: (source: Place, directory: string) => Effect.Effect<void, FileFailure>
   /** Removes a version directory, also one that a crash left half copied. */
   readonly removeVersion: (directory: string) => Effect.Effect<void, FileFailure>
@@ -104,7 +107,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     const real = yield* io("open", file, () => fs.promises.realpath(path.join(root, file))).pipe(
       Effect.mapError((error) => absent.has(error.code) ? notFound(realm, file) : error)
     )
-    if (real === root || real.startsWith(root + path.sep)) return real
+    if (isWithin(root, real)) return real
     return yield* notFound(realm, file, "is a symbolic link that leaves the realm; it is not served")
   })
 
@@ -152,23 +155,34 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const conflict = (realm: Place, file: string, detail: string) =>
     new FileConflict({ realmUrl: realm.realmUrl, path: file, detail })
 
-  const write = Effect.fnUntraced(function*(realm: Place, file: string, bytes: Uint8Array) {
+  // Made one by one, each looked at before the next: none is ever made behind a link that leaves the realm.
+  const makeParent = Effect.fnUntraced(function*(realm: Place, file: string) {
     const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(rootOf(realm)))
-    const target = path.join(root, file)
-    const parent = path.dirname(target)
-    yield* io("create the directory of", file, () => fs.promises.mkdir(parent, { recursive: true })).pipe(
-      Effect.mapError((error) =>
-        error.code === "ENOTDIR" || error.code === "EEXIST"
-          ? conflict(realm, file, "lies below something that is a file")
-          : error
+    let parent = root
+    for (const name of file.split("/").slice(0, -1)) {
+      const next = path.join(parent, name)
+      parent = yield* io("create the directory of", file, async () => {
+        await fs.promises.mkdir(next).catch(unlessItExists)
+        return await fs.promises.realpath(next)
+      }).pipe(
+        Effect.mapError((error) =>
+          absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
+        )
       )
-    )
-    const realParent = yield* io("open", file, () => fs.promises.realpath(parent))
-    if (realParent !== root && !realParent.startsWith(root + path.sep)) {
-      return yield* conflict(realm, file, "lies below a symbolic link that leaves the realm")
+      if (!isWithin(root, parent)) {
+        return yield* conflict(realm, file, "lies below a symbolic link that leaves the realm")
+      }
     }
-    const existing = yield* io("look at", file, () => fs.promises.lstat(target)).pipe(
-      Effect.catchIf((error) => error.code === "ENOENT", () => Effect.void)
+    return parent
+  })
+
+  const write = Effect.fnUntraced(function*(realm: Place, file: string, bytes: Uint8Array) {
+    const parent = yield* makeParent(realm, file)
+    const target = path.join(parent, path.basename(file))
+    const existing = yield* io("look at", file, () => fs.promises.lstat(target).catch(unlessItIsMissing)).pipe(
+      Effect.mapError((error) =>
+        absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
+      )
     )
     if (existing?.isDirectory() === true) return yield* conflict(realm, file, "is a directory")
     const temporary = path.join(realmsDir, `${temporaryPrefix}${crypto.randomUUID()}`)
@@ -201,11 +215,13 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   // Copied beside its place and renamed into it, so that a directory under its final name is always whole.
   const copyInto = (from: string, into: string, name: string) => {
     const temporary = path.join(into, temporaryPrefix + name)
-    return io("copy", name, (): Promise<void> => fs.promises.mkdir(temporary)).pipe(
+    // What was begun is awaited even when it is interrupted: it would go on while its directory is being removed.
+    const step = (operation: string, run: () => Promise<void>) => Effect.uninterruptible(io(operation, name, run))
+    return step("copy", () => fs.promises.mkdir(temporary)).pipe(
       Effect.andThen(copyTree(from, temporary)),
-      Effect.andThen(io("rename", name, () => fs.promises.rename(temporary, path.join(into, name)))),
-      Effect.andThen(io("sync", name, () => syncDirectory(into))),
-      Effect.onExit((exit) => exit._tag === "Success" ? Effect.void : Effect.ignore(removeTree(temporary)))
+      Effect.andThen(step("rename", () => fs.promises.rename(temporary, path.join(into, name)))),
+      Effect.andThen(step("sync", () => syncDirectory(into))),
+      Effect.onError(() => Effect.ignore(removeTree(temporary)))
     )
   }
 
@@ -235,6 +251,16 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     )
   })
 })
+
+const isWithin = (root: string, real: string) => real === root || real.startsWith(root + path.sep)
+
+const unlessItExists = (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EEXIST") throw error
+}
+
+const unlessItIsMissing = (error: NodeJS.ErrnoException) => {
+  if (error.code !== "ENOENT") throw error
+}
 
 const syncDirectory = async (directory: string) => {
   const handle = await fs.promises.open(directory, "r")

@@ -8,7 +8,9 @@ const failed = (file: string) => (cause: unknown) => {
   return new FileFailure({ operation: "copy", path: file, code, detail: `${message.replace(/,? '.*$/, "")} (${code})` })
 }
 
-const attempt = <A>(file: string, run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: failed(file) })
+// A step that was begun is awaited: interrupted, it would go on writing while what was copied is being removed.
+const attempt = <A>(file: string, run: () => Promise<A>) =>
+  Effect.uninterruptible(Effect.tryPromise({ try: run, catch: failed(file) }))
 
 /**
  * Copies a realm's files, durably: every file and directory is on disk when it returns. Bytes are copied, never

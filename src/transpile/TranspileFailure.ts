@@ -43,7 +43,7 @@ export class TranspilerUnavailable
   extends Schema.TaggedError<TranspilerUnavailable>("lockstep/transpile/TranspilerUnavailable")(
     "TranspilerUnavailable",
     {
-      /** `full`: too many modules wait. `died`: the worker ended. `start`: no worker starts. `closed`: shutting down. */
+      /** `full`: too many modules wait. `died`: the worker ended. `start`: none starts. `closed`: shutting down. */
       reason: Schema.Literals(["full", "died", "start", "closed"]),
       detail: Schema.String
     },

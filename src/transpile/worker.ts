@@ -21,7 +21,7 @@ const samples = {
     export const f = async <T>(x: T, ...rest: Array<A>) => ({ ...(x as object), rest: rest.map((a) => a?.b ?? 0) })`,
   "warm.tsx": `
     import type { Props } from "./props.ts"
-    export const Card = ({ name, ...rest }: Props) => <><h1 {...rest}>{name}</h1>{[1].map((n) => <p key={n}>{n}</p>)}</>`
+    export const Card = ({ name, ...rest }: Props) => <><h1 {...rest}>{name}</h1>{[1].map((n) => <p key={n}/>)}</>`
 }
 for (const [path, source] of Object.entries(samples)) {
   const bytes = new TextEncoder().encode(source)

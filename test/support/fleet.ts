@@ -31,6 +31,10 @@ export interface FleetOptions {
   readonly replicas?: number
   /** Further arguments of `serve`, for every replica. */
   readonly args?: ReadonlyArray<string>
+  /** A data directory whose embedded server the replicas use, instead of a database of the run's server. */
+  readonly embeddedIn?: string
+  /** Another program than `lockstep serve`, without a database. */
+  readonly program?: string
 }
 
 /**
@@ -41,6 +45,7 @@ export class Fleet extends Context.Service<Fleet, {
   readonly publicUrl: string
   readonly realmsDir: string
   readonly dataDir: string
+  /** Empty for a fleet without a database. */
   readonly databaseUrl: string
   readonly first: Replica
   /** Another replica; the first again in a fleet of one. */
@@ -92,27 +97,44 @@ export const placeOf = (publicUrl: string, name: string): Place => ({
 export const post = (replica: Replica, path: string, body: unknown) =>
   replica.ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
 
+const embeddedUrl = (dataDir: string) =>
+  Effect.promise(async () => (await Fs.readFile(Path.join(dataDir, "postgres.url"), "utf8").catch(() => "")).trim())
+
+/** One connection of our own, for single statements. */
+const connect = Effect.fnUntraced(function*(url: string) {
+  const noDatabase: Fleet["Service"]["sql"] = () => Effect.die("this fleet has no database")
+  if (url === "") return noDatabase
+  const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 }))
+  const query: Fleet["Service"]["sql"] = (statement, parameters = []) =>
+    Effect.orDie(Context.get(context, SqlClient.SqlClient).unsafe<Row>(statement, [...parameters]))
+  return query
+})
+
 const publicUrl = "http://realms.test/"
 
 const make = Effect.fnUntraced(function*(options: FleetOptions) {
   const home = yield* temporaryDirectory("lockstep-fleet-")
   const realmsDir = Path.join(home, "realms")
-  const dataDir = Path.join(home, "data")
+  const dataDir = options.embeddedIn ?? Path.join(home, "data")
   const drafts = Path.join(home, "drafts")
-  yield* Effect.promise(() => Promise.all([realmsDir, dataDir, drafts].map((path) => Fs.mkdir(path))))
-  const databaseUrl = Redacted.value(yield* temporaryDatabase)
-  const database = yield* Layer.build(PgClient.layer({ url: Redacted.make(databaseUrl), maxConnections: 1 }))
+  yield* Effect.promise(() =>
+    Promise.all([realmsDir, dataDir, drafts].map((path) => Fs.mkdir(path, { recursive: true })))
+  )
+  const given = options.embeddedIn === undefined && options.program === undefined
+    ? Redacted.value(yield* temporaryDatabase)
+    : undefined
 
   let started = 0
-  const start = (more: Partial<ReplicaOptions> = {}) =>
+  const start: Fleet["Service"]["start"] = (more = {}) =>
     Effect.suspend(() =>
       startReplica({
         replicaId: `replica-${++started}`,
         publicUrl,
         dataDir,
         realmsDir,
-        databaseUrl,
         args: options.args ?? ["--workers", "1"],
+        ...(given === undefined ? {} : { databaseUrl: given }),
+        ...(options.program === undefined ? {} : { program: options.program }),
         ...more
       })
     )
@@ -121,6 +143,8 @@ const make = Effect.fnUntraced(function*(options: FleetOptions) {
   })
   const [first, second = first] = all
   assert.isDefined(first)
+  const databaseUrl = given ?? (yield* embeddedUrl(dataDir))
+  const sql = yield* connect(databaseUrl)
 
   let named = 0
   return Fleet.of({
@@ -132,12 +156,7 @@ const make = Effect.fnUntraced(function*(options: FleetOptions) {
     second: second ?? first,
     all,
     start,
-    sql: (statement, parameters = []) =>
-      SqlClient.SqlClient.pipe(
-        Effect.flatMap((sql) => sql.unsafe<Row>(statement, [...parameters])),
-        Effect.provideContext(database),
-        Effect.orDie
-      ),
+    sql,
     realm: Effect.fnUntraced(function*(files, name = `realm-${++named}`) {
       // Copied in by the server: a directory that appeared by itself might be registered before it is created.
       const draft = Path.join(drafts, String(++named))

@@ -26,10 +26,10 @@ export interface Answer {
 
 export class NoAnswer extends Schema.TaggedError<NoAnswer>("lockstep/test/NoAnswer")("NoAnswer", {
   request: Schema.String,
-  cause: Schema.Defect()
+  detail: Schema.String
 }) {
   override get message() {
-    return `${this.request}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `${this.request}: ${this.detail}`
   }
 }
 
@@ -53,6 +53,9 @@ export const makeHttpClient = (origin: string, maxSockets = 64): Effect.Effect<H
 const exchange = (origin: string, agent: Http.Agent, path: string, ask: Ask): Effect.Effect<Answer, NoAnswer> =>
   Effect.callback((resume) => {
     const { body, headers, method = "GET" } = ask
+    const length = body === undefined || headers?.["transfer-encoding"] !== undefined
+      ? {}
+      : { "content-length": String(Buffer.byteLength(body)) }
     const repeatable = method === "GET" || method === "HEAD"
     const { hostname, port } = new URL(origin)
     const request = `${method} ${origin}${path.length > 200 ? `${path.slice(0, 200)}...` : path}`
@@ -60,7 +63,14 @@ const exchange = (origin: string, agent: Http.Agent, path: string, ask: Ask): Ef
     const send = () => {
       let began = performance.now()
       // Only what may be sent twice shares connections: the server may close an idle one at any time.
-      const sent = Http.request({ hostname, port, path, method, headers: { ...headers }, agent: repeatable && agent })
+      const sent = Http.request({
+        hostname,
+        port,
+        path,
+        method,
+        headers: { ...length, ...headers },
+        agent: repeatable && agent
+      })
       current = sent
       sent.once("socket", () => {
         began = performance.now()
@@ -69,7 +79,7 @@ const exchange = (origin: string, agent: Http.Agent, path: string, ask: Ask): Ef
       sent.once("response", (response) => {
         const chunks: Array<Buffer> = []
         response.on("data", (chunk: Buffer) => chunks.push(chunk))
-        response.once("error", (cause) => resume(Effect.fail(new NoAnswer({ request, cause }))))
+        response.once("error", ({ message }) => resume(Effect.fail(new NoAnswer({ request, detail: message }))))
         response.once("end", () =>
           resume(Effect.succeed(
             answerOf(request, response.statusCode ?? 0, response.headers, Buffer.concat(chunks), began)
@@ -77,7 +87,7 @@ const exchange = (origin: string, agent: Http.Agent, path: string, ask: Ask): Ef
       })
       sent.on("error", (cause: NodeJS.ErrnoException) => {
         if (sent.reusedSocket && cause.code === "ECONNRESET") return send()
-        resume(Effect.fail(new NoAnswer({ request, cause })))
+        resume(Effect.fail(new NoAnswer({ request, detail: cause.message })))
       })
       sent.end(body)
     }
@@ -109,18 +119,22 @@ const answerOf = (
 })
 
 /**
- * Writes the bytes to a new connection and returns what came back until the server closed it or fell silent after a
- * whole answer. For requests that no HTTP client would send.
+ * Writes the bytes to a new connection and returns what came back until the server closed or reset it. For requests
+ * that no HTTP client would send.
  */
 export const sendBytes = (origin: string, bytes: string | Uint8Array): Effect.Effect<string, NoAnswer> =>
   Effect.callback((resume) => {
     const { hostname, port } = new URL(origin)
     const socket = connect(Number(port), hostname)
     const chunks: Array<Buffer> = []
+    const received = () => Buffer.concat(chunks).toString("latin1")
     socket.setTimeout(deadline, () => socket.destroy(new Error(`no answer within ${deadline} ms`)))
     socket.on("data", (chunk) => chunks.push(Buffer.from(chunk)))
-    socket.once("error", (cause) => resume(Effect.fail(new NoAnswer({ request: `bytes to ${origin}`, cause }))))
-    socket.once("close", () => resume(Effect.succeed(Buffer.concat(chunks).toString("latin1"))))
+    socket.once("error", ({ message }) => {
+      // A server that answers before it has read everything resets the connection.
+      if (chunks.length === 0) resume(Effect.fail(new NoAnswer({ request: `bytes to ${origin}`, detail: message })))
+    })
+    socket.once("close", () => resume(Effect.succeed(received())))
     socket.write(bytes)
     return Effect.sync(() => socket.destroy())
   })

@@ -11,7 +11,11 @@ export interface ReplicaOptions {
   readonly realmsDir?: string
   /** Without it the replica uses the embedded server of its data directory. */
   readonly databaseUrl?: string
+  /** A free one by default. */
+  readonly port?: number
   readonly args?: ReadonlyArray<string>
+  /** Another program that takes the same arguments. */
+  readonly program?: string
   /** The account to run under, when this process is root's. */
   readonly account?: { readonly uid: number; readonly gid: number }
 }
@@ -55,7 +59,7 @@ export interface Replica extends ReplicaProcess {
   readonly status: Effect.Effect<Readonly<Record<string, number>>, NoAnswer | ReplicaFailed>
 }
 
-export const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+export const lockstep = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
 /** The environment of a child: ours, without what would configure Lockstep behind a test's back. */
 export const childEnvironment = (): NodeJS.ProcessEnv =>
@@ -96,14 +100,18 @@ export const startReplica = Effect.fnUntraced(function*(
 const tail = (log: string) => log.length > 6000 ? `...${log.slice(-6000)}` : log
 
 const launch = (options: ReplicaOptions): ReplicaProcess => {
-  const { account, args = [], databaseUrl, dataDir, publicUrl, realmsDir, replicaId } = options
+  const { account, args = [], databaseUrl, dataDir, port = 0, program = lockstep, publicUrl, realmsDir, replicaId } =
+    options
   const child = spawn(
     process.execPath,
     [
       program,
       "serve",
       ...realmsDir === undefined ? [] : [realmsDir],
-      ...["--port", "0", "--public-url", publicUrl, "--data-dir", dataDir, "--replica-id", replicaId],
+      `--port=${port}`,
+      `--public-url=${publicUrl}`,
+      `--data-dir=${dataDir}`,
+      `--replica-id=${replicaId}`,
       ...args
     ],
     {

@@ -18,38 +18,41 @@ const enormous = moduleSource(
 )
 
 describe("Transpiler", { timeout: 60_000 }, () => {
-  layer(Transpiler.layer({ workers: 2 }), { timeout: "60 seconds" })("in worker threads", (it) => {
-    it.effect("gives the bytes and errors that it gives in the calling thread", () =>
-      Effect.gen(function*() {
-        const farm = yield* Transpiler
-        const inline = yield* Effect.provide(Transpiler, Transpiler.layerInline())
-        for (const source of [...samples, moduleSource("bad.ts", "let = 1"), moduleSource("card.gts", "")]) {
-          for (const task of ["transpile", "analyze"] as const) {
-            const outcome = (transpiler: Transpiler["Service"]) =>
-              Effect.result<unknown, unknown, never>(transpiler[task](source))
-            assert.deepStrictEqual(yield* outcome(farm), yield* outcome(inline))
+  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
+    "in worker threads",
+    (it) => {
+      it.effect("gives the bytes and errors that it gives in the calling thread", () =>
+        Effect.gen(function*() {
+          const farm = yield* Transpiler
+          const inline = yield* Effect.provide(Transpiler, Transpiler.layerInline())
+          for (const source of [...samples, moduleSource("bad.ts", "let = 1"), moduleSource("card.gts", "")]) {
+            for (const task of ["transpile", "analyze"] as const) {
+              const outcome = (transpiler: Transpiler["Service"]) =>
+                Effect.result<unknown, unknown, never>(transpiler[task](source))
+              assert.deepStrictEqual(yield* outcome(farm), yield* outcome(inline))
+            }
           }
-        }
-      }))
+        }))
 
-    it.effect("leaves the caller's bytes alone, and sends no more than them", () =>
-      Effect.gen(function*() {
-        const pool = Buffer.from("secret export const a = 1 secret")
-        const source: ModuleSource = { group: "g", path: "a.ts", bytes: pool.subarray(7, 25) }
-        const { transpile } = yield* Transpiler
-        const [first, second] = yield* Effect.all([transpile(source), transpile(source)], { concurrency: 2 })
-        assert.strictEqual(first.code, "export const a = 1;")
-        assert.deepStrictEqual(second, first)
-        assert.strictEqual(pool.toString(), "secret export const a = 1 secret")
-      }))
+      it.effect("leaves the caller's bytes alone, and sends no more than them", () =>
+        Effect.gen(function*() {
+          const pool = Buffer.from("secret export const a = 1 secret")
+          const source: ModuleSource = { group: "g", path: "a.ts", bytes: pool.subarray(7, 25) }
+          const { transpile } = yield* Transpiler
+          const [first, second] = yield* Effect.all([transpile(source), transpile(source)], { concurrency: 2 })
+          assert.strictEqual(first.code, "export const a = 1;")
+          assert.deepStrictEqual(second, first)
+          assert.strictEqual(pool.toString(), "secret export const a = 1 secret")
+        }))
 
-    it.effect("transpiles code that is nested deeper than the default stack allows", () =>
-      Effect.gen(function*() {
-        const { transpile } = yield* Transpiler
-        const sum = Array.from({ length: 10_000 }, () => "a").join(" + ")
-        assert.strictEqual((yield* transpile(moduleSource("sum.ts", sum))).code, `${sum};`)
-      }))
-  })
+      it.effect("transpiles code that is nested deeper than the default stack allows", () =>
+        Effect.gen(function*() {
+          const { transpile } = yield* Transpiler
+          const sum = Array.from({ length: 10_000 }, () => "a").join(" + ")
+          assert.strictEqual((yield* transpile(moduleSource("sum.ts", sum))).code, `${sum};`)
+        }))
+    }
+  )
 
   it.live("fails a module that takes too long with its limit, and goes on", () =>
     Effect.gen(function*() {
@@ -60,7 +63,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
     }).pipe(Effect.provide(Transpiler.layer({ workers: 1, timeout: "2 seconds" }))), 60_000)
 
-  it.effect("blames the code for the memory that it needs, and goes on", () =>
+  it.live("blames the code for the memory that it needs, and goes on", () =>
     Effect.gen(function*() {
       const { transpile } = yield* Transpiler
       const failure = yield* Effect.flip(transpile(enormous))
@@ -72,7 +75,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
     }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100 }))), 60_000)
 
-  it.effect("says that it is unavailable when too many wait, and when it is shut down", () =>
+  it.live("says that it is unavailable when too many wait, and when it is shut down", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(Transpiler.layer({ workers: 1, queueLimit: 0 }), scope)
@@ -109,7 +112,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
     60_000
   )
 
-  it.effect("has a fingerprint that follows the options, and is the same in threads and inline", () =>
+  it.live("has a fingerprint that follows the options, and is the same in threads and inline", () =>
     Effect.gen(function*() {
       const of = (layer: Layer.Layer<Transpiler, unknown>) =>
         Effect.map(Effect.orDie(Effect.provide(Transpiler, layer)), ({ fingerprint }) => fingerprint)

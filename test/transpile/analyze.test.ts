@@ -129,7 +129,8 @@ export type * from "./f.ts"`
   it.effect("keeps dependencies of types apart from those of values", () =>
     Effect.gen(function*() {
       const analysis = yield* analyze(`
-        import type { A } from "./type.ts"; import { type B } from "./type-too.ts"; export type { C } from "./type-three.ts"
+        import type { A } from "./type.ts"; import { type B } from "./type-too.ts"
+        export type { C } from "./type-three.ts"
         import type { D } from "./both.ts"; import { d } from "./both.ts"; import "./effect.ts"
         const later = () => import("./later.ts")`)
       assert.deepStrictEqual(analysis.dependencies, ["./both.ts", "./effect.ts", "./later.ts"])

@@ -63,7 +63,10 @@ layer(Transpiler.layerInline())("the pipeline", (it) => {
             class Base { order: Array<string> = ["base"] }
             class Point extends Base {
               declare ghost: string
-              constructor(public readonly x: number, private y = 2) { super(); this.order.push(String(this.x + this.y)) }
+              constructor(public readonly x: number, private y = 2) {
+                super()
+                this.order.push(String(this.x + this.y))
+              }
             }
             const point = new Point(1)
             export const all = [point.order, "ghost" in point]`
@@ -76,7 +79,7 @@ layer(Transpiler.layerInline())("the pipeline", (it) => {
         const main = yield* linkedModules({
           "main.ts": `
             const seen: Array<string> = []
-            const log = (_: unknown, context: DecoratorContext) => { seen.push(context.kind + " " + String(context.name)) }
+            const log = (_: unknown, { kind, name }: DecoratorContext) => { seen.push(kind + " " + String(name)) }
             const twice = (_: undefined, __: ClassFieldDecoratorContext) => (initial: number) => initial * 2
             @log export abstract class Card<T> {
               declare type: T
@@ -110,7 +113,9 @@ layer(Transpiler.layerInline())("the pipeline", (it) => {
            export default interface I {}
            export function f(a: string): void
            export function f(this: unknown, a?: any): asserts a is string {}
-           export abstract class C<in out Q> extends Object implements I { abstract m(): void; [key: string]: any; protected override n!: Q }
+           export abstract class C<in out Q> extends Object implements I {
+             abstract m(): void; [key: string]: any; protected override n!: Q
+           }
            export { type T as U }`
         )
         assert.strictEqual(code, "export function f(a) {}\nexport class C extends Object {\n  n;\n}")

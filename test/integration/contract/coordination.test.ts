@@ -1,9 +1,7 @@
-import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Counters } from "../../../src/coordination/Counters.ts"
-import { lockKey } from "../../../src/coordination/lockKey.ts"
 import { LockSession } from "../../../src/coordination/LockSession.ts"
 import { type Event, Notifications } from "../../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../../src/coordination/PopulateCoordinator.ts"
@@ -151,12 +149,10 @@ layer(postgresWithSessions(), { excludeTestServices: true })("coordination on Po
       const sql = yield* SqlClient.SqlClient
       const outcomes = yield* Effect.forEach(
         Array.from({ length: 40 }, (_, index) => index),
-        (index) =>
-          Effect.exit(
-            index === 20
-              ? Effect.asVoid(terminate("locks"))
-              : Effect.asVoid(here.tryAcquireAndRun(`key ${index}`, Effect.void))
-          ),
+        Effect.fnUntraced(function*(index) {
+          if (index === 20) yield* terminate("locks")
+          return yield* Effect.exit(here.tryAcquireAndRun(`key ${index}`, Effect.void))
+        }),
         { concurrency: "unbounded" }
       )
       for (const exit of outcomes) {
@@ -269,6 +265,3 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
       assert.deepStrictEqual(heard.map((payload) => payload.length), [7_999])
     }).pipe(Effect.scoped))
 })
-
-void PgClient
-void lockKey

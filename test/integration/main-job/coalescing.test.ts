@@ -22,7 +22,11 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("cold
         )
         const after = yield* Effect.forEach(all, transpiles)
         const started = after.map((count, index) => count - (before[index] ?? 0))
-        assert.strictEqual(started.reduce((sum, n) => sum + n, 0), 1, `transpiles of ${file} by replica: ${started}`)
+        assert.strictEqual(
+          started.reduce((sum, n) => sum + n, 0),
+          1,
+          `transpiles of ${file} by replica: ${started.join()}`
+        )
         for (const answer of answers.flat()) expectStatus(answer, 200)
         assert.strictEqual(new Set(answers.flat().map((answer) => answer.text)).size, 1)
         const origins = answers.flat().map((answer) => answer.headers["x-lockstep-cache"])
@@ -44,7 +48,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("cold
       for (const answer of answers.flat()) expectStatus(answer, 200)
       const after = yield* Effect.forEach(all, transpiles)
       const started = after.map((count, index) => count - (before[index] ?? 0))
-      assert.strictEqual(started.reduce((sum, n) => sum + n, 0), files.length, `by replica: ${started}`)
+      assert.strictEqual(started.reduce((sum, n) => sum + n, 0), files.length, `by replica: ${started.join()}`)
       // S16: however many keys are in work, the locks take one connection.
       for (const replica of all) assert.isAtMost((yield* replica.status)["lockConnections"] ?? 99, 1)
     }))

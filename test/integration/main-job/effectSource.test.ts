@@ -51,7 +51,11 @@ layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "60 secon
 
           const counted = yield* Effect.forEach(all, (replica) => replica.status)
           const transpiles = counted.map((status) => status["transpiles"] ?? 0)
-          assert.strictEqual(transpiles.reduce((sum, n) => sum + n, 0), modules.length, `by replica: ${transpiles}`)
+          assert.strictEqual(
+            transpiles.reduce((sum, n) => sum + n, 0),
+            modules.length,
+            `by replica: ${transpiles.join()}`
+          )
           // Neither was idle: the work was shared.
           for (const n of transpiles) assert.isAbove(n, 0)
 

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Fleet, type SourceRealm, temporaryDirectory } from "../../support/fleet.ts"
-import { program, type Replica } from "../../support/replica.ts"
+import { lockstep, type Replica } from "../../support/replica.ts"
 import { expectProblem, expectStatus } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
 
@@ -22,7 +22,7 @@ const succeeds = (command: string, ...args: ReadonlyArray<string>) => {
 
 /** Whether root may mount here (a container may forbid it), and whether another account can read the project. */
 const canMount = isRoot && succeeds("unshare", "--mount", "true")
-const canBeUnreadable = !isRoot || succeeds("test", "-r", program)
+const canBeUnreadable = !isRoot || succeeds("test", "-r", lockstep)
 
 /** A file system with room for two megabytes. */
 const smallFileSystem = Effect.gen(function*() {
@@ -76,7 +76,7 @@ const filesBelow = (directory: string) =>
   })
 
 layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 seconds" })("a copy that fails", (it) => {
-  it.effect("a file whose copy has too long a name leaves the old version served, says why, and leaves nothing behind", () =>
+  it.effect("a copy whose path is too long leaves the old version served, says why, and leaves nothing behind", () =>
     Effect.gen(function*() {
       const { dataDir, realm, start } = yield* Fleet
       // Paths of nearly the longest kind: what fits below the realm does not fit below this data directory.

@@ -1,0 +1,55 @@
+import { Effect, type Scope } from "effect"
+import { fileURLToPath } from "node:url"
+import { BenchFailed } from "./BenchFailed.ts"
+import { Children, type Program } from "./Children.ts"
+import { Workbench } from "./Workbench.ts"
+
+const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+
+/** The counters of `/_status` that rows look at. */
+export interface Counts {
+  readonly transpiles: number
+  readonly l1Hits: number
+  readonly l2Hits: number
+  readonly joined: number
+}
+
+export interface Replica extends Program {
+  readonly counts: Effect.Effect<Counts, BenchFailed>
+}
+
+export interface ReplicaOptions {
+  readonly databaseUrl: string
+  /** Shared by the replicas of a fleet. */
+  readonly dataDir: string
+  /** Keep a CPU profile of its whole life, if the run asks for profiles. */
+  readonly profiled?: boolean
+}
+
+/** Path of a module of the one realm, on any replica. */
+export const pathOf = (module: string) => `/effect/${module}`
+
+/** A `lockstep serve` process with one transpile thread, until the scope closes. */
+export const startReplica = Effect.fnUntraced(function*(
+  { databaseUrl, dataDir, profiled = false }: ReplicaOptions
+): Effect.fn.Return<Replica, BenchFailed, Children | Workbench | Scope.Scope> {
+  const children = yield* Children
+  const { profileDir, realmsDir } = yield* Workbench
+  const program = yield* children.program([
+    ...profiled && profileDir !== undefined ? ["--cpu-prof", "--cpu-prof-dir", profileDir] : [],
+    main,
+    "serve",
+    realmsDir,
+    "--port",
+    "0",
+    "--workers",
+    "1",
+    "--data-dir",
+    dataDir
+  ], { DATABASE_URL: databaseUrl })
+  const counts = Effect.tryPromise({
+    try: async () => (await fetch(`${program.url}/_status`, { signal: AbortSignal.timeout(10_000) })).json(),
+    catch: (cause) => new BenchFailed({ detail: `${program.url}/_status: ${String(cause)}` })
+  })
+  return { ...program, counts: Effect.map(counts, (json) => json as Counts) }
+})

@@ -1,0 +1,74 @@
+/** A process that asks one server for one path over and over, as fast as it answers. */
+import { createHistogram } from "node:perf_hooks"
+import { answerParent } from "./answerParent.ts"
+import { HttpConnection, requestBytes } from "./HttpConnection.ts"
+
+export interface Hammering {
+  readonly port: number
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly connections: number
+  readonly millis: number
+  /** Every answer must be like this, or the measurement fails. */
+  readonly expect: { readonly status: number; readonly bodyLength: number; readonly head: string }
+}
+
+export interface Hammered {
+  readonly requests: number
+  readonly perSecond: number
+  readonly p50Millis: number
+  readonly p99Millis: number
+  /** Of this process: near 1, it measures itself. */
+  readonly busy: number
+}
+
+const hammer = async ({ connections, expect, headers, millis, path, port }: Hammering): Promise<Hammered> => {
+  const request = requestBytes(path, headers)
+  const latencies = createHistogram()
+  const { promise, reject, resolve } = Promise.withResolvers<void>()
+  let requests = 0
+
+  const open = async () => {
+    let sentAt = 0
+    const send = () => {
+      sentAt = performance.now()
+      connection.send(request)
+    }
+    const connection = await HttpConnection.open({
+      port,
+      keepBodies: false,
+      onFailure: reject,
+      onAnswer: ({ bodyLength, head, status }) => {
+        if (status !== expect.status || bodyLength !== expect.bodyLength || !head.includes(expect.head)) {
+          return reject(new Error(`expected ${JSON.stringify(expect)}, got a body of ${bodyLength} and\n${head}`))
+        }
+        requests++
+        latencies.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)))
+        send()
+      }
+    })
+    return { connection, send }
+  }
+
+  const opened = await Promise.all(Array.from({ length: connections }, open))
+  const cpu = process.cpuUsage()
+  const start = performance.now()
+  for (const { send } of opened) send()
+  setTimeout(resolve, millis)
+  try {
+    await promise
+    const elapsed = performance.now() - start
+    const { system, user } = process.cpuUsage(cpu)
+    return {
+      requests,
+      perSecond: requests / elapsed * 1000,
+      p50Millis: latencies.percentile(50) / 1000,
+      p99Millis: latencies.percentile(99) / 1000,
+      busy: (system + user) / 1000 / elapsed
+    }
+  } finally {
+    for (const { connection } of opened) connection.close()
+  }
+}
+
+answerParent(hammer)

@@ -1,0 +1,70 @@
+import { hostname } from "node:os"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Console, Context, Duration, Effect, Layer, Option } from "effect"
+import { layerHttp, Listening } from "../http/server.ts"
+import { layerProgram } from "../Lockstep.ts"
+import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
+import { prepareDirectories } from "./prepareDirectories.ts"
+import { reservePort } from "./reservePort.ts"
+import type { ServeOptions } from "./serveFlags.ts"
+import { databaseFailure, httpFailure, startupFailure } from "./startupFailure.ts"
+import { whatToOpen } from "./whatToOpen.ts"
+
+/**
+ * One replica, from its directories to its last connection, until it is interrupted. What is acquired first is released
+ * last: requests are drained, then the services end, then their connections, then the embedded database.
+ */
+export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
+  const { host, publicUrl, trustProxy } = flags
+  const directories = yield* prepareDirectories(flags.dataDir, Option.getOrUndefined(flags.realmsDir))
+  const reserved = yield* reservePort(host, flags.port)
+
+  const url = yield* Option.match(flags.databaseUrl, {
+    onNone: () => embeddedDatabase(directories.dataDir),
+    onSome: Effect.succeed
+  })
+  const services = yield* Layer.build(layerProgram({
+    publicUrl,
+    realmsDir: directories.realmsDir,
+    versionsDir: directories.versionsDir,
+    replicaId: Option.getOrElse(flags.replicaId, () => `${hostname()}-${process.pid}`),
+    advertiseUrl: Option.getOrElse(flags.advertiseUrl, () => ownAddress(host, reserved.port)),
+    leaseMillis: Duration.toMillis(flags.lease),
+    cacheBytes: flags.cacheBytes,
+    transpiler: {
+      jsxImportSource: flags.jsxImportSource,
+      timeout: flags.transpileTimeout,
+      workers: Option.getOrUndefined(flags.workers)
+    }
+  }, {
+    url,
+    applicationName: "lockstep pool",
+    maxConnections: 10,
+    connectTimeout: "5 seconds",
+    startupParameters: { statement_timeout: "5000" }
+  })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
+
+  yield* reserved.release
+  const http = yield* Layer.build(layerHttp({ host, port: reserved.port, publicUrl, trustProxy })).pipe(
+    Effect.provideContext(services),
+    Effect.provide(NodeHttpServer.layerHttpServices),
+    Effect.mapError(httpFailure(host, reserved.port))
+  )
+  const listening = Context.get(http, Listening)
+  yield* Console.log(`listening on ${listening.url}`)
+  yield* Effect.provideContext(whatToOpen(publicUrl, listening.url), services)
+  yield* Effect.addFinalizer(() => Effect.logInfo("Stopping: the requests under way are finished first"))
+  return yield* Effect.never
+}, Effect.scoped)
+
+const embeddedDatabase = (dataDir: string) =>
+  Layer.build(EmbeddedPostgres.layer({ dataDir })).pipe(
+    Effect.map((context) => Context.get(context, EmbeddedPostgres).url),
+    Effect.mapError(startupFailure)
+  )
+
+// What listens on every address is reached by the machine's name.
+const ownAddress = (host: string, port: number) => {
+  const name = host === "0.0.0.0" || host === "::" ? hostname() : host
+  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`
+}

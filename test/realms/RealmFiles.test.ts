@@ -1,0 +1,321 @@
+import { assert, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer } from "effect"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { RealmFiles } from "../../src/realms/RealmFiles.ts"
+import { link, notes, put, realmFiles, TemporaryRealms, tree } from "./temporaryRealms.ts"
+
+/** Every test has directories of its own, and the real clock. */
+const live = <A, E>(name: string, test: () => Effect.Effect<A, E, RealmFiles | TemporaryRealms>) =>
+  it.live(name, () => Effect.provide(test(), Layer.fresh(realmFiles)))
+
+const text = (file: { readonly bytes: Uint8Array }) => Buffer.from(file.bytes).toString()
+
+const readText = (file: string) => Effect.flatMap(RealmFiles, (files) => Effect.map(files.read(notes, file), text))
+
+const makePipe = (file: string) => Effect.sync(() => execFileSync("mkfifo", [file]))
+
+live("a file is read whole, with a stamp that its next change changes", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    yield* put("cards/person.gts", "one")
+    const first = yield* files.read(notes, "cards/person.gts")
+    assert.strictEqual(text(first), "one")
+    assert.strictEqual(yield* files.stamp(notes, "cards/person.gts"), first.stamp)
+    yield* files.write(notes, "cards/person.gts", Buffer.from("two"))
+    assert.notStrictEqual(yield* files.stamp(notes, "cards/person.gts"), first.stamp)
+    const second = yield* files.read(notes, "cards/person.gts")
+    yield* put("cards/person.gts", "in place")
+    assert.notStrictEqual(yield* files.stamp(notes, "cards/person.gts"), second.stamp)
+  }))
+
+live("what is not a file is not found, and never waited for", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* put("x.ts/inner.ts", "a directory may be named like a module")
+    yield* put("file.ts", "a file")
+    yield* makePipe(path.join(places.notes, "pipe.ts"))
+    yield* link("around.ts", "around.ts")
+    yield* link("nowhere.ts", "missing.ts")
+    for (
+      const file of [
+        "missing.ts",
+        "x.ts",
+        "x.ts/",
+        "",
+        "file.ts/below.ts",
+        "pipe.ts",
+        "around.ts",
+        "nowhere.ts",
+        "x".repeat(300)
+      ]
+    ) {
+      for (const look of [Effect.asVoid(files.read(notes, file)), Effect.asVoid(files.stamp(notes, file))]) {
+        const error = yield* Effect.flip(Effect.timeout(look, "5 seconds"))
+        assert.strictEqual(error._tag, "FileNotFound", file)
+      }
+    }
+  }))
+
+live("links that leave the realm are not followed, in any way that they may be written", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* link("absolute.ts", path.join(places.outside, "secret.ts"))
+    yield* link("relative.ts", "../../outside/secret.ts")
+    yield* link("directory", places.outside)
+    yield* link("chain.ts", "absolute.ts")
+    yield* link("up", "..")
+    // A sibling whose name begins with the realm's is outside as well.
+    yield* Effect.promise(() => fs.mkdir(`${places.notes}-private`))
+    yield* Effect.promise(() => fs.writeFile(path.join(`${places.notes}-private`, "secret.ts"), "secret"))
+    yield* link("sibling", "../notes-private")
+    const below = [
+      "directory/secret.ts",
+      "up/notes-private/secret.ts",
+      "sibling/secret.ts",
+      "../outside/secret.ts",
+      "../notes-private/secret.ts"
+    ]
+    for (const file of ["absolute.ts", "relative.ts", "chain.ts", ...below]) {
+      assert.strictEqual((yield* Effect.flip(files.read(notes, file)))._tag, "FileNotFound", file)
+      assert.strictEqual((yield* Effect.flip(files.stamp(notes, file)))._tag, "FileNotFound", file)
+    }
+    for (const file of below) {
+      assert.strictEqual((yield* Effect.flip(files.remove(notes, file)))._tag, "FileNotFound", file)
+    }
+    assert.strictEqual((yield* Effect.flip(files.list(notes, "directory")))._tag, "FileNotFound")
+    assert.deepStrictEqual(yield* tree(places.outside), { "secret.ts": "export const secret = 1" })
+  }))
+
+live("links that stay in the realm are followed", () =>
+  Effect.gen(function*() {
+    yield* put("shared/person.ts", "shared")
+    yield* link("person.ts", "shared/person.ts")
+    yield* link("cards", "shared")
+    assert.strictEqual(yield* readText("person.ts"), "shared")
+    assert.strictEqual(yield* readText("cards/person.ts"), "shared")
+  }))
+
+live(
+  "a directory lists files and directories by name, without dotfiles, links and pipes",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      for (const file of ["b.ts", "a.json", "dir/x.ts", ".env", ".git/config"]) yield* put(file, "")
+      yield* makePipe(path.join(places.notes, "pipe"))
+      yield* link("link.ts", "b.ts")
+      assert.deepStrictEqual(yield* files.list(notes, ""), [
+        { name: "a.json", kind: "file" },
+        { name: "b.ts", kind: "file" },
+        { name: "dir", kind: "directory" }
+      ])
+      assert.strictEqual((yield* Effect.flip(files.list(notes, "b.ts")))._tag, "FileNotFound")
+      assert.strictEqual((yield* Effect.flip(files.list(notes, "missing")))._tag, "FileNotFound")
+    })
+)
+
+live("a write creates what is needed, and says whether it replaced", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    assert.strictEqual(yield* files.write(notes, "a/b/c.ts", Buffer.from("one")), "created")
+    assert.strictEqual(yield* files.write(notes, "a/b/c.ts", Buffer.from("two")), "replaced")
+    assert.strictEqual(yield* readText("a/b/c.ts"), "two")
+  }))
+
+live("a write replaces a link and a pipe, not what they lead to", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* link("out.ts", path.join(places.outside, "secret.ts"))
+    yield* makePipe(path.join(places.notes, "pipe.ts"))
+    for (const file of ["out.ts", "pipe.ts"]) {
+      yield* files.write(notes, file, Buffer.from("mine"))
+      assert.strictEqual(yield* readText(file), "mine")
+    }
+    assert.deepStrictEqual(yield* tree(places.outside), { "secret.ts": "export const secret = 1" })
+  }))
+
+live("a write that cannot be done leaves nothing behind, inside the realm or out of it", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* put("dir/x.ts", "a file")
+    yield* link("away", places.outside)
+    yield* link("up", "..")
+    const before = [yield* tree(places.realmsDir), yield* tree(places.outside)]
+    for (
+      const file of [
+        "dir",
+        "dir/x.ts/below.ts",
+        "dir/x.ts/below/it.ts",
+        "away/new.ts",
+        "away/new/directory/x.ts",
+        "up/x/y.ts"
+      ]
+    ) {
+      assert.strictEqual((yield* Effect.flip(files.write(notes, file, Buffer.from(""))))._tag, "FileConflict", file)
+    }
+    const tooLong = yield* Effect.flip(files.write(notes, "x".repeat(300), Buffer.from("")))
+    assert.include(["FileFailure", "FileConflict"], tooLong._tag)
+    assert.deepStrictEqual([yield* tree(places.realmsDir), yield* tree(places.outside)], before)
+  }))
+
+live(
+  "readers during a write see the old bytes or the new, and nothing is left beside them",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      const [old, young] = ["o".repeat(500_000), "y".repeat(700_000)]
+      yield* files.write(notes, "big.ts", Buffer.from(old))
+      const reader = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 40 }), () => readText("big.ts")))
+      for (let round = 0; round < 10; round++) {
+        yield* files.write(notes, "big.ts", Buffer.from(round % 2 === 0 ? young : old))
+      }
+      for (const seen of yield* Fiber.join(reader)) assert.isTrue(seen === old || seen === young)
+      assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/big.ts"])
+    })
+)
+
+live("a file is removed by its own name, and a directory is not", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* put("dir/x.ts", "")
+    yield* link("out.ts", path.join(places.outside, "secret.ts"))
+    for (const file of ["missing.ts", "dir", "dir/x.ts/below", "missing/x.ts"]) {
+      assert.strictEqual((yield* Effect.flip(files.remove(notes, file)))._tag, "FileNotFound", file)
+    }
+    yield* files.remove(notes, "dir/x.ts")
+    yield* files.remove(notes, "out.ts")
+    assert.deepStrictEqual(yield* tree(places.notes), { "dir/": "" })
+    assert.deepStrictEqual(yield* tree(places.outside), { "secret.ts": "export const secret = 1" })
+  }))
+
+live(
+  "a snapshot has what is served: no dotfiles, no links that leave, no pipes, and no way round in circles",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      yield* put("a.ts", "a")
+      yield* put("deep/er/b.ts", "b")
+      yield* put(".env", "secret")
+      yield* put(".git/config", "secret")
+      yield* put(".well-known/x.json", "{}")
+      yield* Effect.promise(() => fs.mkdir(path.join(places.notes, "empty")))
+      yield* link("linked.ts", "deep/er/b.ts")
+      yield* link("linked", "deep")
+      yield* link("out.ts", path.join(places.outside, "secret.ts"))
+      yield* link("out", places.outside)
+      yield* link("nowhere.ts", "missing.ts")
+      yield* link("around", "around")
+      yield* link("deep/loop", "..")
+      yield* link("deep/er/self", ".")
+      yield* makePipe(path.join(places.notes, "pipe"))
+      const name = "a-version"
+      yield* Effect.timeout(files.snapshot(notes, name), "10 seconds")
+      assert.deepStrictEqual(yield* tree(path.join(places.versionsDir, name)), {
+        "a.ts": "a",
+        "deep/": "",
+        "deep/er/": "",
+        "deep/er/b.ts": "b",
+        "empty/": "",
+        "linked.ts": "b",
+        "linked/": "",
+        "linked/er/": "",
+        "linked/er/b.ts": "b",
+        ".well-known/": "",
+        ".well-known/x.json": "{}"
+      })
+      const version = { realmUrl: notes.realmUrl, kind: "published", directory: name } as const
+      assert.strictEqual(text(yield* files.read(version, "deep/er/b.ts")), "b")
+    })
+)
+
+live("a snapshot keeps its bytes when the source is edited in place", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    yield* put("a.ts", "one")
+    const version = { realmUrl: notes.realmUrl, kind: "published", directory: "a-version" } as const
+    yield* files.snapshot(notes, version.directory)
+    yield* put("a.ts", "two")
+    assert.strictEqual(text(yield* files.read(version, "a.ts")), "one")
+    yield* files.removeVersion(version.directory)
+    assert.strictEqual((yield* Effect.flip(files.read(version, "a.ts")))._tag, "FileFailure")
+    assert.strictEqual(yield* readText("a.ts"), "two")
+  }))
+
+live("a snapshot that fails leaves nothing, and names the file", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    for (let index = 0; index < 50; index++) yield* put(`dir/${index}.ts`, "x".repeat(10_000))
+    // A name that fits the source's file system, below a path that does not fit the copy's.
+    const missing = { ...notes, directory: "missing" }
+    assert.strictEqual((yield* Effect.flip(files.snapshot(missing, "a-version")))._tag, "FileFailure")
+    assert.deepStrictEqual(yield* tree(places.versionsDir), {})
+  }))
+
+live(
+  "a snapshot that is interrupted, whenever that is, appears whole or leaves nothing behind",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      for (let index = 0; index < 20; index++) yield* put(`dir${index % 5}/${index}.ts`, "x".repeat(50_000))
+      const [whole] = yield* Effect.timed(files.snapshot(notes, "first"))
+      yield* files.removeVersion("first")
+      for (let part = 0; part <= 40; part++) {
+        const copy = yield* Effect.forkChild(files.snapshot(notes, "a-version"), { startImmediately: true })
+        yield* Effect.sleep(Duration.toMillis(whole) * part / 36)
+        yield* Fiber.interrupt(copy)
+        // What is still being written would show up a little later.
+        yield* Effect.sleep(2)
+        const left = yield* tree(places.versionsDir)
+        const copied = Object.keys(left).filter((name) => name.startsWith("a-version/") && name.endsWith(".ts"))
+        if (Object.keys(left).length > 0) assert.strictEqual(copied.length, 20, `after ${part} of 36 parts`)
+        assert.notInclude(Object.keys(left).join(" "), ".lockstep-", `after ${part} of 36 parts`)
+        yield* files.removeVersion("a-version")
+      }
+    })
+)
+
+live("source realms are the directories, without hidden ones, files and links", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* Effect.promise(async () => {
+      await fs.mkdir(path.join(places.realmsDir, "my notes"))
+      await fs.mkdir(path.join(places.realmsDir, ".hidden"))
+      await fs.writeFile(path.join(places.realmsDir, "file"), "")
+      await fs.symlink(places.outside, path.join(places.realmsDir, "link"))
+    })
+    assert.deepStrictEqual((yield* files.sources).toSorted(), ["my notes", "notes"])
+  }))
+
+live(
+  "a source realm is created empty or from a copy, keeps what is there, and can be removed",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      yield* put("a.ts", "a")
+      yield* files.createSource("notes", undefined)
+      assert.strictEqual(yield* readText("a.ts"), "a")
+      yield* files.createSource("copy", places.notes)
+      assert.deepStrictEqual(yield* tree(path.join(places.realmsDir, "copy")), { "a.ts": "a" })
+      assert.strictEqual(
+        (yield* Effect.flip(files.createSource("broken", path.join(places.outside, "missing"))))._tag,
+        "FileFailure"
+      )
+      yield* files.removeSource("copy")
+      yield* files.removeSource("copy")
+      assert.deepStrictEqual((yield* files.sources).toSorted(), ["notes"])
+      assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/a.ts"])
+    })
+)
