@@ -4,7 +4,7 @@ import { SourceCache } from "./cache/SourceCache.ts"
 import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
-import { Generations } from "./coordination/Generations.ts"
+import { Generations, type OnPartition } from "./coordination/Generations.ts"
 import { Lease } from "./coordination/Lease.ts"
 import { LockSession } from "./coordination/LockSession.ts"
 import { MemoryBus } from "./coordination/MemoryBus.ts"
@@ -40,6 +40,8 @@ export interface LockstepOptions extends Roots, Identity {
   /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions. */
   readonly cacheBytes: number
   readonly transpiler: TranspilerOptions
+  /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
+  readonly onPartition?: OnPartition
 }
 
 const storeSql = Layer.mergeAll(
@@ -93,7 +95,9 @@ const services = (options: LockstepOptions) => {
     TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(
     Layer.provideMerge(Barrier.layer),
-    Layer.provideMerge(Layer.mergeAll(Generations.layer, RealmFiles.layer(options), ReindexQueue.layer))
+    Layer.provideMerge(
+      Layer.mergeAll(Generations.layer(options.onPartition), RealmFiles.layer(options), ReindexQueue.layer)
+    )
   )
 }
 

@@ -31,6 +31,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     advertiseUrl: Option.getOrElse(flags.advertiseUrl, () => ownAddress(host, reserved.port)),
     leaseMillis: Duration.toMillis(flags.lease),
     cacheBytes: flags.cacheBytes,
+    onPartition: flags.onPartition,
     transpiler: {
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,
@@ -38,7 +39,8 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     }
   }, {
     url,
-    applicationName: "lockstep pool",
+    // A name of its own, by which the replica counts its connections.
+    applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
     maxConnections: 10,
     connectTimeout: "5 seconds",
     startupParameters: { statement_timeout: "5000" }

@@ -1,4 +1,4 @@
-import { Context, Deferred, Effect, Exit, Layer, type Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, type Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmTable } from "../store/RealmTable.ts"
@@ -28,34 +28,52 @@ export class Generations extends Context.Service<Generations, {
   /** The generation that this replica has applied, of realms that it has looked at. */
   readonly applied: Effect.Effect<ReadonlyArray<readonly [RealmUrl, number]>>
 }>()("lockstep/coordination/Generations") {
-  static readonly layer = Layer.effect(
-    Generations,
-    Effect.gen(function*() {
-      const realms = yield* RealmTable
-      const lease = yield* Lease
-      const notifications = yield* Notifications
-      const counters = yield* Counters
-      const memory = new RealmMemory(counters)
-      yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge))
-      const read = yield* makeBatchedRead(realms, memory)
+  static readonly layer = (onPartition: OnPartition = "refuse") =>
+    Layer.effect(
+      Generations,
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        const lease = yield* Lease
+        const notifications = yield* Notifications
+        const counters = yield* Counters
+        const memory = new RealmMemory(counters)
+        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge))
+        const read = yield* makeBatchedRead(realms, memory)
 
-      const ask = (urls: ReadonlyArray<RealmUrl>) =>
-        Effect.map(read(urls), (views) => urls.flatMap((url) => views.get(url) ?? []))
+        const ask = (urls: ReadonlyArray<RealmUrl>) =>
+          Effect.map(read(urls), (views) => urls.flatMap((url) => views.get(url) ?? []))
 
-      return Generations.of({
-        view: (urls) =>
-          Effect.suspend(() => {
-            const known = lease.isHeld() ? memory.lookUp(urls) : undefined
-            return known === undefined ? ask(urls) : Effect.succeed(known)
-          }),
-        ask,
-        apply: (change) => Effect.sync(() => memory.apply(change)),
-        broadcast: (change) => notifications.notify(messagesOf(change)),
-        applied: Effect.sync(() => memory.applied())
+        // --on-partition serve: what memory knew when PostgreSQL was last heard, for as long as somebody may want that.
+        const unconfirmed = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, error: DatabaseError) {
+          const now = yield* Clock.currentTimeMillis
+          const known = now - lease.heardAt() <= partitionBound ? memory.lookUp(urls) : undefined
+          if (known === undefined) return yield* error
+          return known.map((view): RealmView => ({ ...view, unconfirmed: true }))
+        })
+        const confirmed = onPartition === "refuse"
+          ? ask
+          : (urls: ReadonlyArray<RealmUrl>) => Effect.catch(ask(urls), (error) => unconfirmed(urls, error))
+
+        return Generations.of({
+          view: (urls) =>
+            Effect.suspend(() => {
+              const known = lease.isHeld() ? memory.lookUp(urls) : undefined
+              return known === undefined ? confirmed(urls) : Effect.succeed(known)
+            }),
+          ask,
+          apply: (change) => Effect.sync(() => memory.apply(change)),
+          broadcast: (change) => notifications.notify(messagesOf(change)),
+          applied: Effect.sync(() => memory.applied())
+        })
       })
-    })
-  )
+    )
 }
+
+/** What a replica does while PostgreSQL cannot be asked: answer 503, or from memory with a warning. */
+export type OnPartition = "refuse" | "serve"
+
+/** How long memory is served without a word from PostgreSQL, in milliseconds. */
+const partitionBound = 10 * 60 * 1000
 
 interface Batch {
   readonly urls: Set<RealmUrl>

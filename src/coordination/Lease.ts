@@ -33,6 +33,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   // A machine that slept may have a monotonic clock that did not notice: the wall clock must agree.
   let wallUntil = -Infinity
   let held = false
+  let heardAt = 0
   const isHeld = () => {
     if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true
     if (held) {
@@ -63,6 +64,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     // No step may come between applying what moved and granting.
     position = { identity: caughtUp.identity, cursor: caughtUp.cursor }
     dispatch({ _tag: "CaughtUp", realms: continuous ? caughtUp.realms : [], continuous })
+    heardAt = sentAtWall
     until = sentAt + span
     wallUntil = sentAtWall + span
     held = true
@@ -114,6 +116,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   return Lease.of({
     self,
     isHeld,
+    heardAt: () => heardAt,
     subscribe: (handler) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => handlers.add(handler)),
@@ -136,6 +139,8 @@ export class Lease extends Context.Service<Lease, {
   readonly self: ReplicaRow
   /** Whether memory may answer now. Two readings of clocks, never a timer: a replica that was stopped sees it at once. */
   readonly isHeld: () => boolean
+  /** Wall-clock milliseconds of the last renewal. */
+  readonly heardAt: () => number
   /** Calls `handler` for each event until the scope closes. Handlers run in turn and must not wait. */
   readonly subscribe: (handler: (event: Event) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Catches up soon: a gap was noticed. Requests are coalesced. */
@@ -151,6 +156,7 @@ export class Lease extends Context.Service<Lease, {
     Effect.map(Membership, (self) => ({
       self,
       isHeld: () => false,
+      heardAt: () => 0,
       subscribe: () => Effect.void,
       requestCatchUp: () => {},
       acknowledge: () => {}

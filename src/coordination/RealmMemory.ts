@@ -13,6 +13,8 @@ export interface RealmView {
   readonly incarnation: string
   readonly fence: Fence
   readonly token: number
+  /** PostgreSQL could not be asked and no lease is held: the answer may be old, and must say so. */
+  readonly unconfirmed?: true
 }
 
 /** A realm moved to `generation`: these paths are void, or everything. */

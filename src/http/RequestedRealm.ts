@@ -50,7 +50,9 @@ const findRealm = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, raw
   const generations = yield* Generations
   const known = split((yield* generations.view(urls))[0], rawPath)
   const named = Math.max(token, known?.version ?? 0)
-  return named > (known?.view.row.generation ?? 0) ? split((yield* generations.ask(urls))[0], rawPath) : known
+  // Who brings a token wants certainty: an unconfirmed view is none.
+  const enough = known !== undefined && named <= known.view.row.generation && !(token > 0 && known.view.unconfirmed)
+  return enough || named === 0 ? known : split((yield* generations.ask(urls))[0], rawPath)
 })
 
 const split = (view: RealmView | undefined, rawPath: string) => {

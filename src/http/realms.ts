@@ -20,6 +20,8 @@ const maxBody = ByteSize.mebibytes(16)
 
 const sourceType = "application/vnd.lockstep.source"
 
+const unconfirmed = `110 lockstep "PostgreSQL cannot be asked; this may be stale"`
+
 /** Answers a request that belongs to a realm. */
 export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm, query: URLSearchParams) {
   const request = yield* HttpServerRequest.HttpServerRequest
@@ -27,7 +29,7 @@ export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm
   yield* reconciler.mount(requested.view.row)
   const response = yield* dispatch(request, requested, query)
   return HttpServerResponse.setHeader(
-    response,
+    requested.view.unconfirmed === true ? HttpServerResponse.setHeader(response, "warning", unconfirmed) : response,
     "x-lockstep-generation",
     response.headers["x-lockstep-generation"] ?? String(requested.view.row.generation)
   )

@@ -1,5 +1,5 @@
 import * as http from "node:http"
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { type AppOptions, makeApp } from "./app.ts"

@@ -1,5 +1,5 @@
 import { Effect, Schedule } from "effect"
-import { Migrator, SqlClient } from "effect/sql"
+import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
 
 const migrations = Migrator.fromRecord({
@@ -123,11 +123,37 @@ const migrations = Migrator.fromRecord({
   })
 })
 
+const unreachable = new Set(["ConnectionError", "AuthenticationError", "AuthorizationError"])
+
+/** Lockstep's sessions, snapshots and prefix searches need PostgreSQL 15. */
+const checkVersion = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const [server] = yield* sql<{ number: number; version: string }>`SELECT
+    current_setting('server_version_num')::int AS number, current_setting('server_version') AS version`
+  if (server !== undefined && server.number < 150000) {
+    return yield* new DatabaseError({
+      operation: "be used",
+      cause: `this is PostgreSQL ${server.version}; Lockstep needs 15 or later`
+    })
+  }
+})
+
 /**
  * Brings the database to this version's schema. Safe when many replicas start at once: the migrator serialises them on
  * its table's lock, and whoever loses a race on creating that table tries again.
  */
-export const migrate = Migrator.make({})({ loader: migrations, table: "lockstep_migrations" }).pipe(
-  Effect.retry({ schedule: Schedule.jittered(Schedule.spaced("100 millis")), times: 20 }),
-  Effect.mapError((cause) => new DatabaseError({ operation: "be migrated", cause }))
+export const migrate = Effect.gen(function*() {
+  yield* checkVersion
+  yield* Migrator.make({})({ loader: migrations, table: "lockstep_migrations" }).pipe(
+    Effect.retry({
+      schedule: Schedule.jittered(Schedule.spaced("100 millis")),
+      times: 20,
+      // Whoever cannot be reached, or does not let us in, will not do so the twentieth time either.
+      while: (error) => !SqlError.isSqlError(error) || !unreachable.has(error.reason._tag)
+    })
+  )
+}).pipe(
+  Effect.mapError((cause) =>
+    cause._tag === "DatabaseError" ? cause : new DatabaseError({ operation: "be migrated", cause })
+  )
 )
