@@ -1,6 +1,6 @@
 import { Clock, Context, Deferred, Effect, Layer, Result, Schema } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
-import { ReplicaTable } from "../store/ReplicaTable.ts"
+import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Change, Generations } from "./Generations.ts"
 import { drift, Lease } from "./Lease.ts"
 import { Notifications } from "./Notifications.ts"
@@ -33,6 +33,11 @@ const decodePayload = Schema.decodeUnknownResult(Payload)
 export class Barrier extends Context.Service<Barrier, {
   /** Tells the others of a change that was committed and applied here, and waits for them. */
   readonly confirm: (change: Change) => Effect.Effect<Acknowledgement, DatabaseError>
+  /**
+   * The same for a change that promises nothing to readers elsewhere: waits for those that answer soon, a quarter of a second at most,
+   * so that the next request on another replica finds it all the same.
+   */
+  readonly announce: (change: Change) => Effect.Effect<Acknowledgement, DatabaseError>
 }>()("lockstep/coordination/Barrier") {
   static readonly layer = Layer.effect(
     Barrier,
@@ -53,20 +58,43 @@ export class Barrier extends Context.Service<Barrier, {
         }
       })
 
-      const settle = Effect.fnUntraced(function*(watch: Watch, committedAt: bigint) {
-        // Read after the commit: whoever registers later sees the generation in its first catch-up.
+      // Since when, on this replica's monotonic clock, each member has shown the same count of renewals.
+      const silence = new Map<string, { readonly renewals: number; readonly since: number }>()
+      const monotonic = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+      const readMembers = Effect.gen(function*() {
         const members = yield* replicas.members
+        const now = yield* monotonic
         const others = members.filter((member) => member.bootId !== lease.self.bootId)
+        const present = new Set(others.map((member) => member.bootId))
+        for (const bootId of silence.keys()) if (!present.has(bootId)) silence.delete(bootId)
+        for (const { bootId, renewals } of others) {
+          if (silence.get(bootId)?.renewals !== renewals) silence.set(bootId, { renewals, since: now })
+        }
+        return others
+      })
+
+      // Only who has not renewed for a whole lease: a slow member is no dead one, and must be waited for next time.
+      const forgetDead = Effect.fnUntraced(function*(silent: ReadonlyArray<Member>) {
+        const now = yield* monotonic
+        const dead = silent.filter((member) =>
+          now - (silence.get(member.bootId)?.since ?? now) >= member.leaseMillis * (1 + drift)
+        )
+        if (dead.length > 0) yield* Effect.ignore(replicas.forget(dead))
+      })
+
+      const settle = Effect.fnUntraced(function*(watch: Watch, patience: number) {
+        // Read after the commit: whoever registers later sees the generation in its first catch-up.
+        const others = yield* readMembers
         watch.waiting = new Set(others.map((member) => member.bootId))
         for (const bootId of watch.acked) watch.waiting.delete(bootId)
+        // Counted from here, which is after the commit: by then every lease from before has ended (I1).
         const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)
-        const elapsed = Number((yield* Clock.monotonicTimeNanos) - committedAt) / 1e6
         if (watch.waiting.size > 0) {
-          yield* Effect.timeoutOption(Deferred.await(watch.done), Math.max(0, longest - elapsed))
+          yield* Effect.timeoutOption(Deferred.await(watch.done), Math.min(longest, patience))
         }
         const silent = others.filter((member) => !watch.acked.has(member.bootId))
-        // Only who has not renewed since: a slow member is no dead one.
-        if (silent.length > 0) yield* Effect.ignore(replicas.forget(silent))
+        if (silent.length > 0) yield* forgetDead(silent)
         return { live: others.length + 1, acked: others.length - silent.length + 1 }
       })
 
@@ -80,8 +108,7 @@ export class Barrier extends Context.Service<Barrier, {
             })
         )
 
-      const confirm = Effect.fn("Barrier.confirm")(function*(change: Change) {
-        const committedAt = yield* Clock.monotonicTimeNanos
+      const tell = Effect.fnUntraced(function*(change: Change, patience: number) {
         const watch: Watch = {
           generation: change.generation,
           acked: new Set(),
@@ -95,13 +122,19 @@ export class Barrier extends Context.Service<Barrier, {
           (error) =>
             Effect.logWarning(`Generation ${change.generation} of ${change.realmUrl} could not be announced`, error)
         )
-        return yield* settle(watch, committedAt)
+        return yield* settle(watch, patience)
       }, Effect.scoped)
 
-      return Barrier.of({ confirm })
+      return Barrier.of({
+        confirm: (change) => Effect.withSpan(tell(change, Infinity), "Barrier.confirm"),
+        announce: (change) => Effect.withSpan(tell(change, courtesyMillis), "Barrier.announce")
+      })
     })
   )
 }
+
+/** How long a write that did not ask for certainty waits for slow replicas. */
+const courtesyMillis = 250
 
 const acknowledged = (watch: Watch, bootId: string) => {
   watch.acked.add(bootId)

@@ -22,7 +22,25 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   const replicas = yield* ReplicaTable
   const sessions = yield* Sessions
   const handlers = new Set<(event: Event) => void>()
-  const dispatch = (event: Event) => handlers.forEach((handler) => handler(event))
+  // What is wrong with one subscriber is neither the others' concern nor the session's.
+  const dispatch = (events: ReadonlyArray<Event>) => {
+    const failures: Array<unknown> = []
+    for (const event of events) {
+      for (const handler of handlers) {
+        try {
+          handler(event)
+        } catch (failure) {
+          failures.push(failure)
+        }
+      }
+    }
+    return failures
+  }
+  const announce = (events: ReadonlyArray<Event>) =>
+    Effect.suspend(() => {
+      const failures = dispatch(events)
+      return failures.length === 0 ? Effect.void : Effect.logError("A subscriber of notifications failed", ...failures)
+    })
   const wanted = yield* Queue.sliding<void>(1)
   const applied = yield* Queue.sliding<string>(10_000)
   const granted = Deferred.makeUnsafe<void>()
@@ -61,9 +79,10 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
       counters.failovers++
       yield* Effect.logWarning("PostgreSQL has failed over or was restored: generations were raised, memory is dropped")
     }
-    // No step may come between applying what moved and granting.
+    // No step may come between applying what moved and granting, and what was not applied is found again.
+    const failures = dispatch([{ _tag: "CaughtUp", realms: continuous ? caughtUp.realms : [], continuous }])
+    if (failures.length > 0) return yield* Effect.die(failures[0])
     position = { identity: caughtUp.identity, cursor: caughtUp.cursor }
-    dispatch({ _tag: "CaughtUp", realms: continuous ? caughtUp.realms : [], continuous })
     heardAt = sentAtWall
     until = sentAt + span
     wallUntil = sentAtWall + span
@@ -74,10 +93,11 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   const serve = Effect.gen(function*() {
     const session = yield* sessions.open(self)
     // Listening is confirmed: whatever is missed from here on is missed by a break of this session.
-    dispatch({ _tag: "Gap" })
-    const receive = Effect.forever(Effect.map(Queue.takeAll(session.inbox), (messages) => {
-      for (const message of messages) dispatch({ _tag: "Message", message })
-    }))
+    yield* announce([{ _tag: "Gap" }])
+    const receive = Effect.forever(Effect.flatMap(
+      Queue.takeAll(session.inbox),
+      (messages) => announce(messages.map((message) => ({ _tag: "Message", message })))
+    ))
     const keep = Effect.forever(Effect.andThen(
       renew(session),
       Effect.timeoutOption(Queue.take(wanted), Duration.millis(self.leaseMillis / 3))

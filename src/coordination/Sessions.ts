@@ -2,7 +2,7 @@ import { PgConnection } from "@effect/sql-pg"
 import { Context, Effect, Fiber, Layer, Queue, Schema, Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
-import { MemoryDatabase } from "../store/MemoryDatabase.ts"
+import { MemoryDatabase, type MemoryTables } from "../store/MemoryDatabase.ts"
 import type { ReplicaRow } from "../store/ReplicaTable.ts"
 import {
   acknowledge,
@@ -153,15 +153,21 @@ const openMemory = Effect.fnUntraced(function*(
 ) {
   const inbox = yield* Queue.unbounded<Message, DatabaseError>()
   yield* bus.subscribe((message) => void Queue.offerUnsafe(inbox, message))
+  // Counted on over memberships of this boot: one that was forgotten is not taken for the next.
+  const renewed = (tables: MemoryTables) => {
+    const renewals = (tables.renewals.get(member.bootId) ?? 0) + 1
+    tables.renewals.set(member.bootId, renewals)
+    tables.replicas.set(member.bootId, { ...member, renewals })
+  }
   return {
     inbox,
     renew: database.write((tables) => {
-      const known = tables.replicas.get(member.bootId)
-      if (known !== undefined) tables.replicas.set(member.bootId, { ...known, renewals: known.renewals + 1 })
-      return known !== undefined
+      const known = tables.replicas.has(member.bootId)
+      if (known) renewed(tables)
+      return known
     }),
     register: database.write((tables) => {
-      if (!tables.replicas.has(member.bootId)) tables.replicas.set(member.bootId, { ...member, renewals: 0 })
+      if (!tables.replicas.has(member.bootId)) renewed(tables)
     }),
     catchUp: (cursor) =>
       database.read((tables) => ({

@@ -3,12 +3,11 @@ import { HttpIncomingMessage, HttpServerRequest, HttpServerResponse, Mime } from
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
-import { Barrier } from "../coordination/Barrier.ts"
-import type { Change } from "../coordination/Generations.ts"
 import { DefinitionLookup } from "../definitions/DefinitionLookup.ts"
 import { FileNotFound, InvalidInput } from "../domain/errors.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { aliasOf, isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
-import { deleteFile, putFile } from "../lifecycle/write.ts"
+import { deleteFile, putFile, type Wait } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
 import { respond } from "./conditional.ts"
@@ -194,22 +193,21 @@ const put = Effect.fnUntraced(function*(
   )
   // Too large, or cut off by the client, who is gone then.
   if (Result.isFailure(body)) return payloadTooLarge("16 MiB")
-  const { change, outcome } = yield* putFile(realmUrl, path, new Uint8Array(body.success))
-  return yield* written(change, path, query, outcome === "created" ? 201 : 200)
+  const write = yield* putFile(realmUrl, path, new Uint8Array(body.success), waitOf(query))
+  return written(realmUrl, path, write, write.outcome === "created" ? 201 : 200)
 })
 
 const remove = Effect.fnUntraced(function*({ path, view }: RequestedRealm, query: URLSearchParams) {
-  const { change } = yield* deleteFile(view.row.realmUrl, path)
-  return yield* written(change, path, query, 200)
+  const { realmUrl } = view.row
+  return written(realmUrl, path, yield* deleteFile(realmUrl, path, waitOf(query)), 200)
 })
 
-/** The new generation; with `?wait=all`, after every live replica applied it. */
-const written = Effect.fnUntraced(function*(change: Change, path: string, query: URLSearchParams, status: number) {
-  const { generation, realmUrl } = change
-  const barrier = yield* Barrier
-  const replicas = query.get("wait") === "all" ? yield* barrier.confirm(change) : undefined
-  return HttpServerResponse.jsonUnsafe({ realmURL: realmUrl, path, generation, replicas }, {
+const waitOf = (query: URLSearchParams): Wait => query.get("wait") === "all" ? "all" : "soon"
+
+const written = (realmURL: RealmUrl, path: string, write: Written, status: number) =>
+  HttpServerResponse.jsonUnsafe({ realmURL, path, generation: write.generation, replicas: write.replicas }, {
     status,
-    headers: { "x-lockstep-generation": String(generation), "cache-control": "no-store" }
+    headers: { "x-lockstep-generation": String(write.generation), "cache-control": "no-store" }
   })
-})
+
+type Written = Effect.Success<ReturnType<typeof putFile | typeof deleteFile>>

@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Option } from "effect"
+import { Barrier } from "../coordination/Barrier.ts"
 import { type Change, Generations } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -20,8 +21,8 @@ export type Target = ReadonlyArray<string> | "realm" | "definitions"
  */
 export class Invalidation extends Context.Service<Invalidation, {
   /**
-   * Moves the realm to its next generation, which voids the target in every replica and in L2. Takes no lock: the caller
-   * holds the realm and says at which generation it found it.
+   * Moves the realm to its next generation, which voids the target here and in L2. The caller holds the realm, says at
+   * which generation it found it, and tells the other replicas when it has let go.
    */
   readonly commit: (realm: RealmRow, target: Target) => Effect.Effect<Change, CommitConflict | DatabaseError>
   /** Locks the realm and invalidates: the public call. */
@@ -29,10 +30,10 @@ export class Invalidation extends Context.Service<Invalidation, {
     realmUrl: RealmUrl,
     target: Target
   ) => Effect.Effect<Change, RealmNotFound | CommitConflict | DatabaseError | LockTimeout>
-  /** S20: clear here and tell the others; what every change ends with, after its commit. */
-  readonly clearLocalSourceCachesAndBroadcast: (change: Change) => Effect.Effect<void>
-  /** S20: tell the others only. A message that cannot be sent is made good by the others' own reads. */
-  readonly notifyAllFileChanges: (change: Change) => Effect.Effect<void>
+  /** S20: clear here and tell the others, waiting for those that are well. */
+  readonly clearLocalSourceCachesAndBroadcast: (change: Change) => Effect.Effect<void, DatabaseError>
+  /** S20: tell the others only. */
+  readonly notifyAllFileChanges: (change: Change) => Effect.Effect<void, DatabaseError>
   /** S20: clear here only. */
   readonly clearLocalSourceCaches: (change: Change) => Effect.Effect<void>
 }>()("lockstep/lifecycle/Invalidation") {
@@ -40,6 +41,7 @@ export class Invalidation extends Context.Service<Invalidation, {
     Invalidation,
     Effect.gen(function*() {
       const definitions = yield* ModuleTable
+      const barrier = yield* Barrier
       const generations = yield* Generations
       const lock = yield* RealmWriteLock
       const notifications = yield* Notifications
@@ -48,14 +50,8 @@ export class Invalidation extends Context.Service<Invalidation, {
       const transpiled = yield* ModuleTranspileTable
 
       const clearLocalSourceCaches = generations.apply
-      const notifyAllFileChanges = (change: Change) =>
-        Effect.catch(
-          generations.broadcast(change),
-          (error) =>
-            Effect.logWarning(`Generation ${change.generation} of ${change.realmUrl} could not be announced`, error)
-        )
       const clearLocalSourceCachesAndBroadcast = (change: Change) =>
-        Effect.andThen(clearLocalSourceCaches(change), notifyAllFileChanges(change))
+        Effect.andThen(clearLocalSourceCaches(change), Effect.asVoid(barrier.announce(change)))
 
       const advance = Effect.fnUntraced(function*(realm: RealmRow, target: Target) {
         const { realmUrl } = realm
@@ -80,28 +76,30 @@ export class Invalidation extends Context.Service<Invalidation, {
           generation,
           paths: typeof target === "string" ? "*" : target
         }
-        yield* clearLocalSourceCachesAndBroadcast(change)
-        if (target === "definitions") {
-          yield* Effect.ignore(notifications.notify([
-            { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realm.realmUrl }) }
-          ]))
-        }
+        yield* clearLocalSourceCaches(change)
         return change
       })
 
       const invalidate = Effect.fn("Invalidation.invalidate")(function*(realmUrl: RealmUrl, target: Target) {
-        return yield* lock.withLock(realmUrl)(Effect.gen(function*() {
+        const change = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
           const [realm] = (yield* realms.read([realmUrl])).realms
           if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
           return yield* commit(realm, target)
         }))
+        yield* barrier.announce(change)
+        if (target === "definitions") {
+          yield* Effect.ignore(notifications.notify([
+            { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realmUrl }) }
+          ]))
+        }
+        return change
       })
 
       return Invalidation.of({
         commit,
         invalidate,
         clearLocalSourceCachesAndBroadcast,
-        notifyAllFileChanges,
+        notifyAllFileChanges: generations.broadcast,
         clearLocalSourceCaches
       })
     })

@@ -1,5 +1,7 @@
 import * as path from "node:path"
 import { Effect, Option, Result } from "effect"
+import { Barrier } from "../coordination/Barrier.ts"
+import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, InvalidInput, RealmConflict } from "../domain/errors.ts"
@@ -19,6 +21,7 @@ export interface CreateRequest {
 
 /** Creates a source realm. A directory of that name which is there already is taken as it is. */
 export const createRealm = Effect.fn("createRealm")(function*({ from, name, publicUrl }: CreateRequest) {
+  const barrier = yield* Barrier
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -32,7 +35,7 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
   }
   const realmUrl = ofName(publicUrl, name)
 
-  return yield* lock.withLock(realmUrl)(Effect.gen(function*() {
+  const generation = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
     const [existing] = (yield* realms.read([realmUrl])).realms
     if (existing?.state === "live") return yield* new RealmConflict({ realmUrl, detail: "exists already" })
     yield* refuseOverlap(realmUrl)
@@ -43,7 +46,7 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
         detail: `has a directory from before; remove it, or create the realm without "from" to take it over`
       })
     }
-    const generation = yield* Effect.gen(function*() {
+    return yield* Effect.gen(function*() {
       yield* files.createSource(name, from)
       const expected = existing?.generation ?? 0
       const mounted = yield* transaction.run(
@@ -54,10 +57,13 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
         onSome: Effect.succeed
       })
     }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))
-    yield* invalidation.clearLocalSourceCachesAndBroadcast({ realmUrl, generation, paths: "*" })
-    yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
-    return { realmUrl, generation }
   }))
+  const change: Change = { realmUrl, generation, paths: "*" }
+  yield* invalidation.clearLocalSourceCaches(change)
+  yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
+  // Replicas that remember that there is no such realm must forget it.
+  yield* barrier.confirm(change)
+  return { realmUrl, generation }
 })
 
 /** What a failed create made on disk would be adopted as a realm later. The reply of its commit may only be lost, though. */

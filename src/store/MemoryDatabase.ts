@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
+import type { DatabaseError } from "../domain/errors.ts"
 import type { Member } from "./ReplicaTable.ts"
 import type { RealmRow } from "./RealmTable.ts"
 import type { CopyRow, VersionRow } from "./RealmVersionTable.ts"
@@ -16,6 +17,8 @@ export interface MemoryTables {
   readonly caches: Map<string, Map<string, CacheRow>>
   readonly jobs: Map<number, JobRow>
   readonly replicas: Map<string, Member>
+  /** How often each boot has registered or renewed, forgotten ones included. */
+  readonly renewals: Map<string, number>
   readonly incarnation: string
 }
 
@@ -28,6 +31,7 @@ const empty = (): MemoryTables => ({
   caches: new Map(),
   jobs: new Map(),
   replicas: new Map(),
+  renewals: new Map(),
   incarnation: "memory"
 })
 
@@ -40,6 +44,7 @@ const copy = (tables: MemoryTables): MemoryTables => ({
   caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
   jobs: new Map(tables.jobs),
   replicas: new Map(tables.replicas),
+  renewals: new Map(tables.renewals),
   incarnation: tables.incarnation
 })
 
@@ -53,9 +58,9 @@ const CurrentTransaction = Context.Reference<MemoryTables | undefined>("lockstep
  * readers see what is committed, as under READ COMMITTED.
  */
 export class MemoryDatabase extends Context.Service<MemoryDatabase, {
-  readonly read: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A>
-  readonly write: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A>
-  readonly transaction: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly read: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A, DatabaseError>
+  readonly write: <A>(f: (tables: MemoryTables) => A) => Effect.Effect<A, DatabaseError>
+  readonly transaction: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseError, R>
 }>()("lockstep/store/MemoryDatabase") {
   static readonly layer = Layer.sync(MemoryDatabase, () => {
     let committed = empty()

@@ -27,9 +27,14 @@ export const unlockAll = "SELECT pg_advisory_unlock_all()"
 export const renewMembership = `UPDATE replicas SET renewed_at = now(), renewals = renewals + 1
   WHERE replica_id = $1 AND boot_id = $2::text::uuid RETURNING 1 AS renewed`
 
-/** Makes a membership. Committed before the statement that reads generations starts (I1). */
-export const registerMembership = `INSERT INTO replicas (replica_id, boot_id, advertise_url, lease_ms)
-  VALUES ($1, $2::text::uuid, $3, $4::text::int) ON CONFLICT (replica_id, boot_id) DO NOTHING`
+/**
+ * Makes a membership. Committed before the statement that reads generations starts (I1). Its renewals are counted from
+ * the transaction's number, past those of any earlier membership of this boot, so that a publisher which read that one
+ * does not forget this one.
+ */
+export const registerMembership = `INSERT INTO replicas (replica_id, boot_id, advertise_url, lease_ms, renewals)
+  VALUES ($1, $2::text::uuid, $3, $4::text::int, pg_current_xact_id()::text::bigint)
+  ON CONFLICT (replica_id, boot_id) DO NOTHING`
 
 /** Names the incarnation of the UNLOGGED tables where a crash, or nobody yet, has left none. */
 export const beginIncarnation = "INSERT INTO cache_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING"

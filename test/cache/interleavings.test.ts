@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { type CacheKey, make } from "../../src/cache/CoherentCache.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
+import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
@@ -15,6 +16,7 @@ import { RealmTable } from "../../src/store/RealmTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { inspect } from "node:util"
 import { runSeeded } from "../support/seededScheduler.ts"
+import { neverHeld } from "../coordination/leases.ts"
 import { valueOf } from "./engine.ts"
 
 const realmUrl = "http://test.example/realm/" as RealmUrl
@@ -27,7 +29,7 @@ const shared = Layer.mergeAll(
     RealmTable.layerMemory,
     Transaction.layerMemory
   ).pipe(Layer.provide(MemoryDatabase.layer)),
-  Notifications.layerMemory,
+  MemoryBus.layer,
   PopulateCoordinator.layerMemory,
   RealmWriteLock.layerMemory
 )
@@ -55,7 +57,10 @@ const makeWorld = Effect.gen(function*() {
   const replica = Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(Layer.provideMerge(
       Invalidation.layer,
-      Layer.provideMerge(Generations.layer, Counters.layer)
+      Generations.layer().pipe(
+        Layer.provideMerge(Notifications.layerMemory),
+        Layer.provideMerge(Layer.mergeAll(Counters.layer, neverHeld))
+      )
     )))
     const generations = yield* Effect.provide(Generations, context)
     const invalidation = yield* Effect.provide(Invalidation, context)

@@ -66,8 +66,10 @@ describe("what people read", () => {
       leaseExpiries: 0,
       takeovers: 0,
       malformedPayloads: 0,
+      failovers: 0,
       poolConnections: 0,
       lockConnections: 0,
+      leaseHeld: true,
       l1Bytes: 0
     }
     const replica = (replicaId: string) => ({

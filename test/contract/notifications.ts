@@ -15,7 +15,7 @@ export const notifications = <E>(name: string, service: Layer.Layer<Notification
       const heard: Array<{ readonly channel: string; readonly payload: string; readonly sender: number }> = []
       const last = yield* Deferred.make<void>()
       yield* subscribe((event: Event) => {
-        if (event._tag === "Gap" || !event.message.payload.startsWith(mine)) return
+        if (event._tag !== "Message" || !event.message.payload.startsWith(mine)) return
         heard.push(event.message)
         if (event.message.payload === `${mine} last`) Deferred.doneUnsafe(last, Effect.void)
       })

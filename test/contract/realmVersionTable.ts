@@ -13,7 +13,10 @@ export const realmVersionTable = <E>(name: string, tables: Layer.Layer<RealmTabl
       const versions = yield* RealmVersionTable
       const realmUrl = freshRealm()
       yield* realms.mount({ realmUrl, kind: "published", directory: "d", sourceUrl: null }, 0)
-      for (const generation of generations) yield* versions.add(realmUrl, generation, `${realmUrl} v${generation}`)
+      for (const generation of generations) {
+        yield* versions.begin(realmUrl, `${realmUrl} v${generation}`)
+        assert.isTrue(yield* versions.commit(realmUrl, generation, `${realmUrl} v${generation}`))
+      }
       return { realmUrl, versions }
     })
 

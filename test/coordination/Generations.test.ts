@@ -1,89 +1,10 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { Counters } from "../../src/coordination/Counters.ts"
-import { type Change, Generations, messagesOf } from "../../src/coordination/Generations.ts"
-import { type Channel, type Event, Notifications } from "../../src/coordination/Notifications.ts"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { messagesOf } from "../../src/coordination/changeMessages.ts"
+import type { Change } from "../../src/coordination/Generations.ts"
+import type { Channel } from "../../src/coordination/Notifications.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
-import { type RealmRow, type RealmSnapshot, RealmTable } from "../../src/store/RealmTable.ts"
-
-const realmUrl = "http://test.example/realm/" as RealmUrl
-const otherUrl = "http://test.example:8080/other/" as RealmUrl
-
-const rowOf = (url: RealmUrl, generation: number): RealmRow => ({
-  realmUrl: url,
-  generation,
-  state: "live",
-  directory: `v${generation}`,
-  wipeFloor: 1,
-  definitionFloor: 1,
-  kind: "source",
-  sourceUrl: null,
-  lastPublishedAt: null
-})
-
-/** A table whose rows the test sets and whose answers it can hold back, and the messages that a replica hears. */
-const setUp = Effect.gen(function*() {
-  const rows = new Map<RealmUrl, RealmRow>()
-  const asked: Array<ReadonlyArray<RealmUrl>> = []
-  let hold: Deferred.Deferred<void> | undefined
-  let snapshots: Array<RealmSnapshot> = []
-  const table: Pick<RealmTable["Service"], "read"> = {
-    read: (urls) =>
-      Effect.suspend(() => {
-        asked.push(urls)
-        const answer = snapshots.shift() ??
-          { incarnation: "i", realms: urls.flatMap((url) => rows.get(url) ?? []) }
-        return Effect.as(hold === undefined ? Effect.void : Deferred.await(hold), answer)
-      })
-  }
-  const handlers: Array<(event: Event) => void> = []
-  const layer = Layer.fresh(Generations.layer).pipe(
-    Layer.provideMerge(Layer.mergeAll(
-      Layer.fresh(Counters.layer),
-      Layer.mock(RealmTable, table),
-      Layer.mock(Notifications, {
-        subscribe: (handler) => Effect.sync(() => void handlers.push(handler)),
-        notify: () => Effect.void
-      })
-    ))
-  )
-  const scope = yield* Scope.make()
-  const context = yield* Layer.buildWithScope(layer, scope)
-  const generations = yield* Effect.provide(Generations, context)
-  const dispatch = (event: Event) => Effect.sync(() => handlers.forEach((handler) => handler(event)))
-  return {
-    rows,
-    asked,
-    generations,
-    scope,
-    counters: yield* Effect.provide(Counters, context),
-    see: Effect.map(generations.view([realmUrl]), ([view]) => {
-      if (view === undefined) throw new Error("the realm is not there")
-      return view
-    }),
-    gap: dispatch({ _tag: "Gap" }),
-    hear: (channel: Channel, payload: string, sender = 1) =>
-      dispatch({ _tag: "Message", message: { channel, payload, sender } }),
-    hearChange: (change: Change, sender = 1) =>
-      Effect.forEach(
-        messagesOf(change),
-        ({ channel, payload }) => dispatch({ _tag: "Message", message: { channel, payload, sender } }),
-        { discard: true }
-      ),
-    /** The next answers to come from the table, before its rows. */
-    answer: (...next: ReadonlyArray<RealmSnapshot>) => Effect.sync(() => void (snapshots = [...next])),
-    holdBack: Effect.sync(() => {
-      const held = Deferred.makeUnsafe<void>()
-      hold = held
-      return Effect.sync(() => {
-        hold = undefined
-        Deferred.doneUnsafe(held, Effect.void)
-      })
-    })
-  }
-})
-
-const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
+import { otherUrl, realmUrl, rowOf, settle, setUp } from "./scriptedReplica.ts"
 
 it.effect("a view has the row, and a token that holds for it", () =>
   Effect.gen(function*() {

@@ -5,6 +5,7 @@ import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
 import { notifications } from "../contract/notifications.ts"
 import { populateCoordinator, TwoCoordinators } from "../contract/populateCoordinator.ts"
 import { realmWriteLock, TwoWriteLocks } from "../contract/realmWriteLock.ts"
+import { memoryFleet, memoryLease } from "./leases.ts"
 
 // In memory, the replicas of a fleet share one instance.
 populateCoordinator(
@@ -19,4 +20,4 @@ realmWriteLock(
     Layer.provide(RealmWriteLock.layerMemory)
   )
 )
-notifications("memory", Notifications.layerMemory)
+notifications("memory", Notifications.layerMemory.pipe(Layer.provide(memoryLease("one")), Layer.provide(memoryFleet)))

@@ -1,4 +1,6 @@
 import { Layer } from "effect"
+import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
+import { Sessions } from "../../src/coordination/Sessions.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
@@ -22,8 +24,9 @@ const tables = Layer.mergeAll(
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
+  Sessions.layerMemory,
   Transaction.layerMemory
-).pipe(Layer.provide(MemoryDatabase.layer))
+).pipe(Layer.provide(Layer.mergeAll(MemoryBus.layer, MemoryDatabase.layer)))
 
 realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)

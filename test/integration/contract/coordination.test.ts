@@ -2,18 +2,27 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Counters } from "../../../src/coordination/Counters.ts"
+import { Lease } from "../../../src/coordination/Lease.ts"
 import { LockSession } from "../../../src/coordination/LockSession.ts"
+import { Membership } from "../../../src/coordination/Membership.ts"
 import { type Event, Notifications } from "../../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../../src/coordination/RealmWriteLock.ts"
+import { Sessions } from "../../../src/coordination/Sessions.ts"
+import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
 import { freshRealm } from "../../contract/freshRealm.ts"
 import { notifications } from "../../contract/notifications.ts"
 import { populateCoordinator, TwoCoordinators } from "../../contract/populateCoordinator.ts"
 import { realmWriteLock, TwoWriteLocks } from "../../contract/realmWriteLock.ts"
+import { identity } from "../../coordination/leases.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
 
-const listening = Notifications.layer.pipe(Layer.provideMerge(Counters.layer))
+const listening = Notifications.layer.pipe(
+  Layer.provideMerge(Lease.layer),
+  Layer.provide(Layer.mergeAll(Membership.layer(identity("one")), ReplicaTable.layer, Sessions.layer)),
+  Layer.provideMerge(Counters.layer)
+)
 
 /** Everything of one replica, on sessions of its own. */
 const replica = Layer.fresh(
@@ -212,7 +221,9 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
     const context = yield* Layer.build(Layer.fresh(listening))
     const { notify, subscribe } = yield* Effect.provide(Notifications, context)
     const heard: Array<string> = []
-    yield* subscribe((event: Event) => heard.push(event._tag === "Gap" ? "gap" : event.message.payload))
+    yield* subscribe((event: Event) => {
+      if (event._tag !== "CaughtUp") heard.push(event._tag === "Gap" ? "gap" : event.message.payload)
+    })
     return { heard, notify, counters: yield* Effect.provide(Counters, context) }
   })
 
@@ -245,7 +256,8 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
         "module_cache_invalidated",
         "module_cache_populated",
         "realm_registry",
-        "lockstep_generations"
+        "lockstep_generations",
+        "lockstep_acks"
       ]
       for (const channel of channels) yield* sql`SELECT pg_notify(${channel}, ${`on ${channel}`})`
       yield* eventually("all of them", Effect.sync(() => heard.slice()), (all) => all.length === channels.length)

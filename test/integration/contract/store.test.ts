@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
@@ -13,7 +14,7 @@ import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
 import { transaction } from "../../contract/transaction.ts"
-import { postgres } from "./postgresLayers.ts"
+import { postgresWithSessions } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layer,
@@ -22,8 +23,9 @@ const tables = Layer.mergeAll(
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
+  Sessions.layer,
   Transaction.layer
-).pipe(Layer.provide(postgres()))
+).pipe(Layer.provide(postgresWithSessions()))
 
 realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)

@@ -1,0 +1,158 @@
+import { Effect } from "effect"
+import { DatabaseError } from "../../src/domain/errors.ts"
+import type { Process, Simulation } from "./Simulation.ts"
+
+/** How the network and the server behave in one run. */
+export interface Weather {
+  /** Milliseconds that most packets take at most. */
+  readonly latency: number
+  /** How many packets take ten times as long: reorderings that a uniform delay almost never makes. */
+  readonly tail: number
+  /** How many statements fail. */
+  failing: number
+}
+
+/** One TCP connection to the server. When it ends, whoever waits for an answer on it is told so. */
+export class Connection {
+  alive = true
+  readonly #link: Link
+  readonly #purpose: string
+  readonly #pending = new Set<(error: DatabaseError) => void>()
+  readonly #serverSide: Array<() => void> = []
+  readonly #clientSide: Array<() => void> = []
+  // Packets of one connection arrive in order.
+  #arrival = 0
+
+  constructor(link: Link, purpose: string) {
+    this.#link = link
+    this.#purpose = purpose
+  }
+
+  /** What the server does when it finds the connection ended: roll back, free locks. */
+  onServer(ended: () => void): void {
+    this.#serverSide.push(ended)
+  }
+
+  /** What the client does when it finds the connection ended. */
+  onClient(ended: () => void): void {
+    this.#clientSide.push(ended)
+  }
+
+  /** Sends something to the client, in order. */
+  push(deliver: () => void, delay = this.#link.delay()): void {
+    const { process, simulation } = this.#link
+    this.#arrival = Math.max(this.#arrival, simulation.now + delay)
+    process.after(this.#arrival - simulation.now, () => {
+      if (this.alive) deliver()
+    })
+  }
+
+  /** Asks the server: a request that may be lost, one or more instants over there, an answer that may be lost. */
+  call<A>(operation: string, execute: (answer: (value: A) => void) => void): Effect.Effect<A, DatabaseError> {
+    return Effect.callback<A, DatabaseError>((resume) => {
+      const { process, simulation, weather } = this.#link
+      const error = (cause: string) => new DatabaseError({ operation, cause: new Error(cause) })
+      const fail = (failure: DatabaseError) => {
+        this.#pending.delete(fail)
+        resume(Effect.fail(failure))
+      }
+      this.#pending.add(fail)
+      if (!this.alive) {
+        process.after(this.#link.delay(), () => fail(error("the connection has ended")))
+        return
+      }
+      const reply = (deliver: () => void) =>
+        process.after(this.#link.delay(), () => {
+          if (this.alive) deliver()
+        })
+      simulation.after(this.#link.delay(), () => {
+        if (!this.alive) return
+        if (simulation.chance(weather.failing)) {
+          reply(() => fail(error("a statement failed")))
+          return
+        }
+        execute((value) =>
+          reply(() => {
+            this.#pending.delete(fail)
+            resume(Effect.succeed(value))
+          })
+        )
+      })
+      return Effect.sync(() => this.#pending.delete(fail))
+    })
+  }
+
+  /** Ends it: both sides notice a little later. */
+  end(): void {
+    if (!this.alive) return
+    this.alive = false
+    this.#link.connections.delete(this)
+    const { process, simulation } = this.#link
+    simulation.after(simulation.between(0, 10), () => {
+      for (const ended of this.#serverSide) ended()
+    })
+    process.after(simulation.between(0, 10), () => {
+      const error = new DatabaseError({ operation: this.#purpose, cause: new Error("the connection was cut") })
+      for (const fail of Array.from(this.#pending)) fail(error)
+      for (const ended of this.#clientSide) ended()
+    })
+  }
+}
+
+/** A replica's way to PostgreSQL: all its connections, and what the network does to them. */
+export class Link {
+  readonly simulation: Simulation
+  readonly process: Process
+  readonly weather: Weather
+  readonly connections = new Set<Connection>()
+  /** Until when nothing passes and nobody is told: packets wait. */
+  #blackUntil = 0
+  /** Until when every attempt to connect is refused. */
+  #refusedUntil = 0
+
+  constructor(simulation: Simulation, process: Process, weather: Weather) {
+    this.simulation = simulation
+    this.process = process
+    this.weather = weather
+  }
+
+  delay(): number {
+    const { now } = this.simulation
+    const { latency, tail } = this.weather
+    const usual = this.simulation.random() * (this.simulation.chance(tail) ? 10 * latency : latency)
+    return Math.max(0, this.#blackUntil - now) + usual
+  }
+
+  get isRefused(): boolean {
+    return this.simulation.now < this.#refusedUntil
+  }
+
+  connect(purpose: string): Effect.Effect<Connection, DatabaseError> {
+    return Effect.callback<Connection, DatabaseError>((resume) => {
+      const cancel = this.process.after(2 * this.delay(), () => {
+        if (!this.isRefused) return resume(Effect.succeed(this.open(purpose)))
+        resume(Effect.fail(new DatabaseError({ operation: purpose, cause: new Error("connection refused") })))
+      })
+      return Effect.sync(cancel)
+    })
+  }
+
+  /** A connection of a pool, which is made when it is needed. */
+  open(purpose: string): Connection {
+    const connection = new Connection(this, purpose)
+    this.connections.add(connection)
+    if (this.isRefused) connection.end()
+    return connection
+  }
+
+  /** Ends every connection and refuses new ones for a while. */
+  cut(millis: number): void {
+    this.#refusedUntil = Math.max(this.#refusedUntil, this.simulation.now + millis)
+    for (const connection of Array.from(this.connections)) connection.end()
+  }
+
+  /** Holds up every packet for a while. */
+  blackHole(millis: number): void {
+    this.#blackUntil = Math.max(this.#blackUntil, this.simulation.now + millis)
+  }
+}

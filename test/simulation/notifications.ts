@@ -1,0 +1,73 @@
+import { Effect, Layer } from "effect"
+import { Lease } from "../../src/coordination/Lease.ts"
+import { Notifications } from "../../src/coordination/Notifications.ts"
+import type { Message } from "../../src/coordination/Sessions.ts"
+import type { Connection, Link } from "./Link.ts"
+import type { Simulation } from "./Simulation.ts"
+
+/** What may happen to a message on its way to one listener. */
+export interface Mishaps {
+  lost: number
+  duplicated: number
+  reordered: number
+}
+
+interface Listener {
+  readonly connection: Connection
+  readonly hear: (message: Message) => void
+}
+
+/** NOTIFY: every listening session hears what is sent, unless something happens to it. */
+export class Channels {
+  readonly #simulation: Simulation
+  readonly #mishaps: Mishaps
+  readonly #listeners = new Set<Listener>()
+
+  constructor(simulation: Simulation, mishaps: Mishaps) {
+    this.#simulation = simulation
+    this.#mishaps = mishaps
+  }
+
+  /** Hears until its connection has ended. */
+  listen(connection: Connection, hear: (message: Message) => void): void {
+    const listener = { connection, hear }
+    this.#listeners.add(listener)
+    connection.onServer(() => this.#listeners.delete(listener))
+  }
+
+  send(message: Message): void {
+    const simulation = this.#simulation
+    const { duplicated, lost, reordered } = this.#mishaps
+    for (const { connection, hear } of this.#listeners) {
+      if (simulation.chance(lost)) continue
+      for (let copies = simulation.chance(duplicated) ? 2 : 1; copies > 0; copies--) {
+        const deliver = () => connection.push(() => hear(message))
+        if (simulation.chance(reordered)) simulation.after(simulation.between(0, 400), deliver)
+        else deliver()
+      }
+    }
+  }
+}
+
+/** Heard on the lease's session, sent over the pool: statements of one replica may go over different backends. */
+export const layerNotifications = (link: Link, channels: Channels) =>
+  Layer.effect(
+    Notifications,
+    Effect.map(Lease, (lease) => {
+      const connections: Array<Connection> = []
+      return Notifications.of({
+        subscribe: lease.subscribe,
+        notify: (messages) =>
+          Effect.suspend(() => {
+            const backend = Math.trunc(link.simulation.random() * 2)
+            const known = connections[backend]
+            const connection = known?.alive === true ? known : connections[backend] = link.open("notify")
+            const sender = link.process.index * 10 + backend
+            return connection.call<void>("notify", (answer) => {
+              for (const message of messages) channels.send({ ...message, sender })
+              answer(undefined)
+            })
+          })
+      })
+    })
+  )

@@ -1,0 +1,75 @@
+import { Cause, Effect, Layer, Queue } from "effect"
+import { type CatchUp, type Message, type Session, Sessions } from "../../src/coordination/Sessions.ts"
+import { DatabaseError } from "../../src/domain/errors.ts"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import type { MemoryTables } from "../../src/store/MemoryDatabase.ts"
+import type { Link } from "./Link.ts"
+import type { Channels } from "./notifications.ts"
+import type { Postgres } from "./Postgres.ts"
+
+/** The pinned session of the lease, statement by statement as `store/sessionStatements` has them. */
+export const layerSessions = (link: Link, postgres: Postgres, channels: Channels) =>
+  Layer.succeed(
+    Sessions,
+    Sessions.of({
+      open: Effect.fnUntraced(function*(member) {
+        const lost = (cause: string) => new DatabaseError({ operation: "keep the session", cause: new Error(cause) })
+        const connection = yield* Effect.acquireRelease(
+          link.connect("keep the session"),
+          (opened) => Effect.sync(() => opened.end())
+        )
+        const inbox = yield* Queue.unbounded<Message, DatabaseError>()
+        connection.onClient(() => {
+          Queue.failCauseUnsafe(inbox, Cause.fail(lost("the connection ended")))
+        })
+        // LISTEN is a statement too: what is sent before it arrives is not heard.
+        yield* connection.call<void>("listen", (answer) => {
+          channels.listen(connection, (message) => {
+            Queue.offerUnsafe(inbox, message)
+          })
+          answer(undefined)
+        })
+        const patience = Math.max(500, member.leaseMillis / 3)
+        const query = <A>(operation: string, execute: (answer: (value: A) => void) => void) =>
+          Effect.timeoutOrElse(connection.call(operation, execute), {
+            duration: patience,
+            orElse: () => Effect.fail(lost("no answer in time"))
+          })
+        const write = <A>(operation: string, statement: (tables: MemoryTables) => A) =>
+          query<A>(operation, (answer) => postgres.write(undefined, statement, answer))
+
+        return {
+          inbox,
+          renew: write("renew", (tables) => {
+            const known = tables.replicas.get(member.bootId)
+            if (known !== undefined) tables.replicas.set(member.bootId, { ...known, renewals: known.renewals + 1 })
+            return known !== undefined
+          }),
+          register: write("register", (tables) => {
+            if (!tables.replicas.has(member.bootId)) tables.replicas.set(member.bootId, { ...member, renewals: 0 })
+          }),
+          catchUp: (cursor) =>
+            query<CatchUp>("catch up", (answer) =>
+              answer({
+                identity: postgres.incarnation,
+                cursor: String(postgres.xmin),
+                realms: changedSince(postgres, cursor)
+              })),
+          beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
+          acknowledge: (payload) =>
+            query<void>("acknowledge", (answer) => {
+              channels.send({ channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 })
+              answer(undefined)
+            })
+        } satisfies Session
+      })
+    })
+  )
+
+const changedSince = (postgres: Postgres, cursor: string | undefined): CatchUp["realms"] => {
+  if (cursor === undefined) return []
+  return postgres.read(undefined, (tables) =>
+    Array.from(tables.realms.values())
+      .filter(({ realmUrl }) => (postgres.changedBy.get(realmUrl) ?? 0) >= Number(cursor))
+      .map(({ generation, realmUrl }): { realmUrl: RealmUrl; generation: number } => ({ realmUrl, generation })))
+}

@@ -1,0 +1,14 @@
+import { Effect, Layer } from "effect"
+import { Transpiler } from "../../src/transpile/Transpiler.ts"
+import type { World } from "./World.ts"
+
+/** Gives the source back after a while: what was transpiled can be told from the result. */
+export const layerTranspiler = (world: World) =>
+  Layer.succeed(
+    Transpiler,
+    Transpiler.of({
+      fingerprint: "simulated",
+      transpile: ({ bytes }) => Effect.as(world.work, { code: Buffer.from(bytes).toString(), dependencies: [] }),
+      analyze: () => Effect.succeed({ exports: [], dependencies: [], typeDependencies: [] })
+    })
+  )
