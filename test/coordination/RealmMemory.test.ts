@@ -238,7 +238,10 @@ describe("reading", () => {
 
   it("an answer replaces the incarnation that writers of L2 are fenced by (rule 2)", () => {
     const memory = memoryOf(rowOf(realmUrl, 1))
-    memory.endReading(memory.beginReading(), [realmUrl], { incarnation: "after the crash", realms: [rowOf(realmUrl, 1)] })
+    memory.endReading(memory.beginReading(), [realmUrl], {
+      incarnation: "after the crash",
+      realms: [rowOf(realmUrl, 1)]
+    })
     assert.strictEqual(viewOf(memory, realmUrl).incarnation, "after the crash")
   })
 })

@@ -1,6 +1,8 @@
+import type { CacheRow } from "../../src/store/CacheTable.ts"
 import type { MemoryTables } from "../../src/store/MemoryDatabase.ts"
+import type { RealmRow } from "../../src/store/RealmTable.ts"
 import { LayeredMap, merge } from "./LayeredMap.ts"
-import type { Simulation } from "./Simulation.ts"
+import type { Process, Simulation } from "./Simulation.ts"
 
 type Statement<A> = (tables: MemoryTables) => A
 
@@ -10,8 +12,17 @@ type Written = Map<string, LayeredMap<unknown, unknown>>
 /** A transaction that is open on some connection. */
 export interface Transaction {
   readonly xid: number
+  /** The process that began it. */
+  readonly owner: Process
   readonly written: Written
   ended: boolean
+}
+
+/** What a commit wrote to realms, and which paths it buried. */
+export interface Commit {
+  readonly owner: Process
+  readonly realms: ReadonlyArray<RealmRow>
+  readonly buried: ReadonlyArray<{ readonly realmUrl: string; readonly path: string }>
 }
 
 interface Blocked {
@@ -40,7 +51,7 @@ export class Postgres {
   incarnation = "incarnation 0"
   crashes = 0
   /** Told of what each commit wrote to realms, at its instant. */
-  onCommit: (realms: ReadonlyMap<unknown, unknown>) => void = () => {}
+  onCommit: (commit: Commit) => void = () => {}
   readonly #simulation: Simulation
   readonly #open = new Set<Transaction>()
   #blocked: Array<Blocked> = []
@@ -51,8 +62,8 @@ export class Postgres {
     this.#simulation = simulation
   }
 
-  begin(): Transaction {
-    const transaction: Transaction = { xid: this.#nextXid++, written: new Map(), ended: false }
+  begin(owner: Process): Transaction {
+    const transaction: Transaction = { xid: this.#nextXid++, owner, written: new Map(), ended: false }
     this.#open.add(transaction)
     return transaction
   }
@@ -73,12 +84,13 @@ export class Postgres {
    * that long between its snapshot and its write.
    */
   write<A>(
+    owner: Process,
     transaction: Transaction | undefined,
     statement: Statement<A>,
     done: (value: A) => void,
     pauseMillis = 0
   ): void {
-    const own = transaction ?? this.begin()
+    const own = transaction ?? this.begin(owner)
     const crashes = this.crashes
     const finish = (value: A) => {
       if (transaction === undefined) this.commit(own)
@@ -116,8 +128,11 @@ export class Postgres {
       if (name === "moves") { for (const realm of written.keys()) this.changedBy.set(String(realm), transaction.xid) }
       if (!unlogged.test(name)) this.#lastLogged = Math.max(this.#lastLogged, transaction.xid)
     }
-    const realms = transaction.written.get("realms")?.written
-    if (realms !== undefined && realms.size > 0) this.onCommit(realms)
+    const realms = transaction.written.get("realms")?.written.values() ?? []
+    const rows = Array.from(realms, (row) => row as RealmRow)
+    if (rows.length > 0) {
+      this.onCommit({ owner: transaction.owner, realms: rows, buried: buriedBy(transaction) })
+    }
     this.#unblock()
     return true
   }
@@ -218,3 +233,9 @@ export class Postgres {
 
 const rowsOf = (written: Written): ReadonlySet<string> =>
   new Set(Array.from(written, ([name, rows]) => rows.written.size > 0 ? rowOf[name] ?? name : ""))
+
+const buriedBy = ({ written }: Transaction): Commit["buried"] =>
+  Array.from(written.get("cache modules")?.written ?? []).flatMap(([key, row]) => {
+    const [realmUrl = "", path = ""] = String(key).split("\0")
+    return (row as CacheRow | undefined)?.values === null ? [{ realmUrl, path }] : []
+  })

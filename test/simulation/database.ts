@@ -40,7 +40,7 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
         statement(
           operation,
           (open?.connection ?? pool()).call<A>(operation, (answer) => {
-            if (open !== undefined && open.transaction === undefined) open.transaction = postgres.begin()
+            if (open !== undefined && open.transaction === undefined) open.transaction = postgres.begin(link.process)
             if (open?.transaction?.ended === true) return
             execute(open?.transaction, answer)
           })
@@ -72,7 +72,7 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
       write: <A>(f: (tables: MemoryTables) => A) =>
         run<A>("write", (own, answer) => {
           const pause = own === undefined && simulation.chance(0.3) ? simulation.random() * slowWrites : 0
-          postgres.write(own, f, answer, pause)
+          postgres.write(link.process, own, f, answer, pause)
         }),
       transaction
     })

@@ -12,20 +12,25 @@ interface File {
 export class Disk {
   readonly directories = new Map<string, Map<string, File>>()
   /** Told of each change to a source file, at its instant. */
-  onChange: (directory: string) => void = () => {}
+  onChange: (process: Process | undefined, path: string) => void = () => {}
   /** How many operations fail. */
   failing = 0
   #stamps = 0
 
-  write(directory: string, path: string, text: string): void {
-    const files = this.directories.get(directory) ?? new Map<string, File>()
-    this.directories.set(directory, files.set(path, { text, stamp: String(++this.#stamps) }))
-    this.onChange(directory)
+  textsOf(directory: string): ReadonlyMap<string, string> | undefined {
+    const files = this.directories.get(directory)
+    return files && new Map(Array.from(files, ([path, { text }]) => [path, text]))
   }
 
-  remove(directory: string, path: string): void {
+  write(process: Process | undefined, directory: string, path: string, text: string): void {
+    const files = this.directories.get(directory) ?? new Map<string, File>()
+    this.directories.set(directory, files.set(path, { text, stamp: String(++this.#stamps) }))
+    this.onChange(process, path)
+  }
+
+  remove(process: Process | undefined, directory: string, path: string): void {
     this.directories.get(directory)?.delete(path)
-    this.onChange(directory)
+    this.onChange(process, path)
   }
 }
 
@@ -69,12 +74,12 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
         Effect.uninterruptible(io("write", path, () => {
           const directory = directoryOf(realm)
           const existed = disk.directories.get(directory)?.has(path) === true
-          disk.write(directory, path, Buffer.from(bytes).toString())
+          disk.write(process, directory, path, Buffer.from(bytes).toString())
           return Result.succeed(existed ? "replaced" as const : "created" as const)
         })),
       remove: (realm, path) =>
         Effect.uninterruptible(
-          io("remove", path, () => Result.map(find(realm, path), () => disk.remove(directoryOf(realm), path)))
+          io("remove", path, () => Result.map(find(realm, path), () => disk.remove(process, directoryOf(realm), path)))
         ),
       // File by file, each at its own instant; the directory appears whole.
       snapshot: Effect.fnUntraced(function*(source, directory) {

@@ -36,7 +36,7 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
             orElse: () => Effect.fail(lost("no answer in time"))
           })
         const write = <A>(operation: string, statement: (tables: MemoryTables) => A) =>
-          query<A>(operation, (answer) => postgres.write(undefined, statement, answer))
+          query<A>(operation, (answer) => postgres.write(link.process, undefined, statement, answer))
 
         return {
           inbox,

@@ -1,0 +1,91 @@
+import type { OnPartition } from "../../src/coordination/Generations.ts"
+import type { Weather } from "./Link.ts"
+import type { Mishaps } from "./notifications.ts"
+import type { ClockFault, Simulation } from "./Simulation.ts"
+
+/** When the faults end, and when what they left behind must have healed. Milliseconds of true time. */
+export const faultsEnd = 6_000
+export const healed = 14_000
+export const end = 30_000
+
+/** What befalls one run. Each seed draws its own regime, so that every kind of fault is also met alone. */
+export interface Plan {
+  /** Nothing fails: only delays and the order of things differ. */
+  readonly calm: boolean
+  readonly weather: Weather
+  readonly mishaps: Mishaps
+  readonly leases: ReadonlyArray<number>
+  /** Replicas that share an id. */
+  readonly twins: boolean
+  readonly onPartition: OnPartition
+  /** Milliseconds that a write may take between its snapshot and its effect. */
+  readonly slowWrites: number
+  /** How many transpiles take seconds. */
+  readonly slowWork: number
+  /** How many requests their clients give up. */
+  readonly disconnects: number
+  readonly failingFiles: number
+  /** How many of each befall one replica. */
+  readonly pauses: number
+  readonly kills: number
+  readonly stops: number
+  readonly cuts: number
+  readonly blackHoles: number
+  readonly terminations: number
+  readonly wallSteps: number
+  /** How often PostgreSQL loses what is UNLOGGED. */
+  readonly crashes: number
+  /** How many commits freeze, kill or cut off who made them, before the reply is there. */
+  readonly struckCommits: number
+  /** How often a writer of a realm loses its lock session while it works. */
+  readonly lostLocks: number
+  readonly collections: number
+  readonly clock: () => ClockFault
+}
+
+export const draw = (simulation: Simulation): Plan => {
+  const { random } = simulation
+  const calm = simulation.chance(0.1)
+  const sometimes = <A>(value: () => A, otherwise: A): A => simulation.chance(0.4) && !calm ? value() : otherwise
+  const upTo = (most: number) => sometimes(() => 1 + Math.trunc(random() * most), 0)
+  // Half of the runs sit on the edges of what clocks may drift.
+  const edge = simulation.chance(0.5)
+  const skew = sometimes(() => 1_000, 0)
+  const base = simulation.pick([400, 700, 1_200])
+  simulation.preempt = simulation.pick([0, 0.02, 0.1])
+  return {
+    calm,
+    weather: {
+      latency: simulation.pick([0.5, 3, 15]),
+      tail: simulation.pick([0, 0.1, 0.3]),
+      failing: sometimes(() => simulation.pick([0.01, 0.05]), 0)
+    },
+    mishaps: {
+      lost: sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
+      duplicated: sometimes(() => 0.3, 0),
+      reordered: sometimes(() => 0.3, 0)
+    },
+    leases: [base, simulation.pick([base, 400, 1_000]), simulation.pick([base, base, 600])],
+    twins: simulation.chance(0.3),
+    onPartition: simulation.chance(0.2) ? "serve" : "refuse",
+    slowWrites: simulation.chance(0.5) ? 200 : 0,
+    slowWork: simulation.pick([0, 0.05, 0.3]),
+    disconnects: sometimes(() => 0.1, 0),
+    failingFiles: sometimes(() => 0.02, 0),
+    pauses: upTo(3),
+    kills: upTo(2),
+    stops: upTo(1),
+    cuts: upTo(2),
+    blackHoles: upTo(2),
+    terminations: upTo(3),
+    wallSteps: upTo(2),
+    crashes: upTo(2),
+    struckCommits: sometimes(() => 0.3, 0),
+    lostLocks: sometimes(() => 0.2, 0),
+    collections: simulation.chance(0.5) ? 4 : 0,
+    clock: () => ({
+      rate: 1 + (edge ? simulation.pick([-1, 1]) : 2 * random() - 1) * 0.0099,
+      offset: (random() - 0.5) * skew
+    })
+  }
+}

@@ -1,0 +1,93 @@
+import type { RealmRow } from "../../src/store/RealmTable.ts"
+
+type Files = ReadonlyMap<string, string>
+
+/** A realm as it was from `at` on. Published realms: one state a generation. Source realms: one a change on disk. */
+export interface State {
+  readonly at: number
+  /** Of a published realm. */
+  readonly generation: number
+  /** None while there is no such realm. */
+  readonly files: Files | undefined
+}
+
+/** A generation that was committed, and the state that a reader must have reached who knows of it. */
+interface Floor {
+  readonly at: number
+  readonly generation: number
+  /** Per path, or for all of them. */
+  readonly paths: ReadonlyMap<string, number> | number
+}
+
+/** The file that a name stands for. */
+export const resolve = (files: Files | undefined, name: string): string | undefined =>
+  files?.get(name) ?? files?.get(`${name}.gts`) ?? files?.get(`${name}.ts`)
+
+/** All that ever was true of one realm, and when: what answers are held against. */
+export class Truth {
+  readonly isSource: boolean
+  readonly states: Array<State> = [{ at: 0, generation: 0, files: undefined }]
+  readonly #committed: Array<Floor> = []
+  /** Floors of changes whose caller was told so. */
+  readonly #returned: Array<Floor> = []
+
+  constructor(isSource: boolean) {
+    this.isSource = isSource
+  }
+
+  get generation(): number {
+    return this.#committed.at(-1)?.generation ?? 0
+  }
+
+  /** A source realm's files have changed; answers the number of the state. */
+  changed(at: number, files: Files): number {
+    return this.states.push({ at, generation: 0, files: new Map(files) }) - 1
+  }
+
+  /** A generation was committed. */
+  commit(at: number, row: RealmRow, files: Files | undefined, paths: ReadonlyMap<string, number>): void {
+    if (this.isSource) this.#committed.push({ at, generation: row.generation, paths })
+    else {
+      this.states.push({ at, generation: row.generation, files: files === undefined ? undefined : new Map(files) })
+      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1 })
+    }
+  }
+
+  /** Somebody was told that this generation is everywhere. */
+  returned(at: number, generation: number): void {
+    const floor = this.#committed.find((each) => each.generation === generation)
+    if (floor !== undefined) this.#returned.push({ ...floor, at })
+  }
+
+  /** The least generation and state that an answer to a request begun at `start` may show. */
+  floorAt(start: number, name: string, bound: number): { readonly generation: number; readonly state: number } {
+    let generation = 0
+    let state = 0
+    const raise = (floor: Floor) => {
+      generation = Math.max(generation, floor.generation)
+      if (typeof floor.paths === "number") state = Math.max(state, floor.paths)
+      else {
+        for (const [path, index] of floor.paths) {
+          if (path === name || path.startsWith(`${name}.`)) state = Math.max(state, index)
+        }
+      }
+    }
+    for (const floor of this.#returned) if (floor.at < start) raise(floor)
+    for (const floor of this.#committed) if (floor.at < start - bound) raise(floor)
+    return { generation, state }
+  }
+
+  /** Whether the realm said so at some state from `least` on, before `until`. */
+  was(name: string, text: string | undefined, least: number, until: number): boolean {
+    for (let index = least; index < this.states.length; index++) {
+      const { at, files } = this.states[index] as State
+      if (at > until) return false
+      if (resolve(files, name) === text) return true
+    }
+    return false
+  }
+
+  stateOf(generation: number): State | undefined {
+    return this.states.find((state) => state.generation === generation)
+  }
+}

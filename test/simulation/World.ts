@@ -1,0 +1,141 @@
+import { Effect } from "effect"
+import type { RealmView } from "../../src/coordination/Generations.ts"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import type { FenceToken } from "../../src/store/CacheTable.ts"
+import { Disk } from "./files.ts"
+import { History } from "./History.ts"
+import type { Connection } from "./Link.ts"
+import { AdvisoryLocks, type IdleSessions } from "./locks.ts"
+import { Channels } from "./notifications.ts"
+import type { Plan } from "./Plan.ts"
+import { type Commit, Postgres } from "./Postgres.ts"
+import { Replica } from "./Replica.ts"
+import type { Process, Simulation } from "./Simulation.ts"
+import { Truth } from "./Truth.ts"
+
+export const publicUrl = "http://sim.test/" as RealmUrl
+export const sourceUrl = `${publicUrl}source/` as RealmUrl
+export const publishedUrls = ["one", "two"].map((name) => `${publicUrl}${name}/` as RealmUrl)
+
+/** Everything outside of the replicas, and the replicas. */
+export class World {
+  readonly simulation: Simulation
+  readonly plan: Plan
+  readonly server: Process
+  readonly postgres: Postgres
+  readonly channels: Channels
+  readonly locks = new AdvisoryLocks()
+  readonly idle: IdleSessions = { locks: new Set<Connection>(), writes: new Set<Connection>() }
+  readonly disk = new Disk()
+  readonly history: History
+  readonly replicas: Array<Replica> = []
+  readonly truths = new Map<string, Truth>()
+  /** Told of each commit that moves a realm, before its reply is sent. */
+  onCommit: (commit: Commit) => void = () => {}
+  #boots = 0
+  // The last change of each path that a process has made on disk.
+  readonly #changes = new Map<string, number>()
+
+  constructor(simulation: Simulation, plan: Plan, history: History) {
+    this.simulation = simulation
+    this.plan = plan
+    this.history = history
+    this.server = simulation.process("server", plan.clock())
+    this.postgres = new Postgres(simulation)
+    this.channels = new Channels(simulation, plan.mishaps)
+    this.disk.failing = plan.failingFiles
+    this.postgres.onCommit = (commit) => this.#committed(commit)
+    this.disk.onChange = (process, path) => {
+      const files = this.disk.textsOf("source home")
+      const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map())
+      this.#changes.set(`${process?.index} ${path}`, state)
+    }
+    this.#begin()
+  }
+
+  truth(realmUrl: string): Truth {
+    const truth = this.truths.get(realmUrl) ?? new Truth(realmUrl === sourceUrl)
+    this.truths.set(realmUrl, truth)
+    return truth
+  }
+
+  /** Starts a process at this place of the fleet. */
+  boot(place: number): Replica {
+    const { leases, onPartition, twins } = this.plan
+    const replica = new Replica(this, {
+      place,
+      replicaId: twins && place < 2 ? "twin" : `replica ${place}`,
+      leaseMillis: leases[place] ?? 1_000,
+      onPartition
+    }, this.#boots++)
+    this.replicas[place] = replica
+    return replica
+  }
+
+  /** What a transpile takes. */
+  readonly work: Effect.Effect<void> = Effect.suspend(() => {
+    const { simulation } = this
+    return Effect.sleep(simulation.chance(this.plan.slowWork) ? simulation.between(300, 2_500) : simulation.between(1, 20))
+  })
+
+  /** Watches one computation of the fenced cache (I5). */
+  execution<A, E>(process: Process, view: RealmView, path: string, run: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      const ended = this.history.executionBegan(view.row.realmUrl, path, view.row.generation, process.name)
+      return Effect.onExit(run, (exit) => Effect.sync(() => ended(exit._tag === "Success")))
+    })
+  }
+
+  /** Watches one write of the fenced cache (I5). */
+  written<E>(realmUrl: string, path: string, token: FenceToken, write: Effect.Effect<boolean, E>) {
+    return Effect.onExit(write, (exit) =>
+      Effect.sync(() => {
+        const outcome = exit._tag === "Failure" ? "failed" : exit.value ? "accepted" : "refused"
+        this.history.rowWritten(realmUrl, path, token.generation, outcome)
+      }))
+  }
+
+  #begin(): void {
+    for (const path of ["a.ts", "b.ts", "c.ts"]) this.disk.write(undefined, "source home", path, `${path} 0`)
+    this.postgres.write(this.server, undefined, (tables) => {
+      tables.realms.set(sourceUrl, {
+        realmUrl: sourceUrl,
+        generation: 1,
+        state: "live",
+        directory: "home",
+        wipeFloor: 1,
+        definitionFloor: 1,
+        kind: "source",
+        sourceUrl: null,
+        lastPublishedAt: null
+      })
+      tables.moves.set(sourceUrl, 1)
+    }, () => {})
+  }
+
+  #committed(commit: Commit): void {
+    const { history, simulation } = this
+    for (const row of commit.realms) {
+      const truth = this.truth(row.realmUrl)
+      if (row.generation <= truth.generation) {
+        history.violated("I3", `${row.realmUrl} was committed at ${row.generation} after ${truth.generation}`)
+      }
+      const buried = commit.buried.filter((each) => each.realmUrl === row.realmUrl).map((each) => each.path)
+      const files = row.state === "live" ? this.disk.textsOf(`${row.kind} ${row.directory}`) : undefined
+      if (row.state === "live" && files === undefined) {
+        history.violated("I4", `${row.realmUrl} was committed at ${row.generation} without its files`)
+      }
+      truth.commit(
+        simulation.now,
+        row,
+        files,
+        new Map(buried.flatMap((path) => {
+          const state = this.#changes.get(`${commit.owner.index} ${path}`)
+          return state === undefined ? [] : [[path, state] as const]
+        }))
+      )
+      history.committed(row, buried, commit.owner.name)
+    }
+    this.onCommit(commit)
+  }
+}
