@@ -96,8 +96,7 @@ const run = Effect.gen(function*() {
     return yield* new BenchFailed({ detail: `replicas and Babel differ in ${different.slice(0, 5).join(", ")}` })
   }
   const line = (name: string, fleet: ReadonlyArray<Cold>, peer: string, bare: ReadonlyArray<Cold>): Line => {
-    const both = (of: (cold: Cold) => number) =>
-      `${seconds(median(fleet.map(of)))} / ${seconds(median(bare.map(of)))}`
+    const both = (of: (cold: Cold) => number) => `${seconds(median(fleet.map(of)))} / ${seconds(median(bare.map(of)))}`
     const wall = { lockstep: fleet.map(({ millis }) => millis), bare: bare.map(({ millis }) => millis) }
     return {
       name,

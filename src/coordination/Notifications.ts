@@ -133,9 +133,14 @@ const subscribers = () => {
     // What is wrong with one subscriber is neither the others' concern nor the session's.
     dispatch: (event: Event) =>
       Effect.suspend(() =>
-        Effect.forEach(Array.from(handlers), (handler) =>
-          Effect.catchCause(Effect.sync(() => handler(event)), (cause) =>
-            Effect.logError("A subscriber of notifications failed", cause)), { discard: true })),
+        Effect.forEach(
+          Array.from(handlers),
+          (handler) =>
+            Effect.catchCause(Effect.sync(() => handler(event)), (cause) =>
+              Effect.logError("A subscriber of notifications failed", cause)),
+          { discard: true }
+        )
+      ),
     subscribe: (handler: (event: Event) => void) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => handlers.add(handler)),

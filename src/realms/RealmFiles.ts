@@ -163,10 +163,14 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
       parent = yield* io("create the directory of", file, async () => {
         await fs.promises.mkdir(next).catch(unlessItExists)
         return await fs.promises.realpath(next)
-      }).pipe(Effect.mapError((error) =>
-        absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
-      ))
-      if (!isWithin(root, parent)) return yield* conflict(realm, file, "lies below a symbolic link that leaves the realm")
+      }).pipe(
+        Effect.mapError((error) =>
+          absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
+        )
+      )
+      if (!isWithin(root, parent)) {
+        return yield* conflict(realm, file, "lies below a symbolic link that leaves the realm")
+      }
     }
     return parent
   })

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Fence } from "../../src/coordination/Fence.ts"
 import { DatabaseError } from "../../src/domain/errors.ts"
 import { Fleet, realmUrl, valueOf } from "./engine.ts"
 
@@ -64,59 +65,86 @@ effect("different paths do not share, and do not wait for each other (S3)", () =
     yield* Fiber.interrupt(stuck)
   }))
 
-effect("an invalidation during a run: who waits gets the answer, who comes later gets a run of its own (S2, S3)", () =>
-  Effect.gen(function*() {
-    const { invalidate, replica, table } = yield* Fleet
-    const self = yield* replica()
-    const before = yield* start(self.get("a.ts", "old"))
-    const old = yield* self.started(0)
-    yield* invalidate("a.ts", [self])
-    const after = yield* start(self.get("a.ts", "new"))
-    // It does not wait for the old run, which is still under way.
-    const young = yield* self.started(1)
-    yield* Deferred.succeed(old.done, valueOf("old"))
-    assert.strictEqual((yield* Fiber.join(before)).value.body, "old")
-    assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "old")))
-    yield* Deferred.succeed(young.done, valueOf("new"))
-    assert.strictEqual((yield* Fiber.join(after)).value.body, "new")
-    assert.deepStrictEqual(yield* self.get("a.ts", "new"), { value: valueOf("new"), origin: "l1" })
-    assert.strictEqual(self.counters.l2WriteRejected, 1)
-  }))
+effect(
+  "an invalidation during a run: who waits gets the answer, who comes later gets a run of its own (S2, S3)",
+  () =>
+    Effect.gen(function*() {
+      const { invalidate, replica, table } = yield* Fleet
+      const self = yield* replica()
+      const before = yield* start(self.get("a.ts", "old"))
+      const old = yield* self.started(0)
+      yield* invalidate("a.ts", [self])
+      const after = yield* start(self.get("a.ts", "new"))
+      // It does not wait for the old run, which is still under way.
+      const young = yield* self.started(1)
+      yield* Deferred.succeed(old.done, valueOf("old"))
+      assert.strictEqual((yield* Fiber.join(before)).value.body, "old")
+      assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "old")))
+      yield* Deferred.succeed(young.done, valueOf("new"))
+      assert.strictEqual((yield* Fiber.join(after)).value.body, "new")
+      assert.deepStrictEqual(yield* self.get("a.ts", "new"), { value: valueOf("new"), origin: "l1" })
+      assert.strictEqual(self.counters.l2WriteRejected, 1)
+    })
+)
 
-effect("a run that an invalidation overtook refills neither L1 nor L2, even with the same bytes (S7, S8)", () =>
-  Effect.gen(function*() {
-    const { invalidate, replica, table } = yield* Fleet
-    const self = yield* replica()
-    const before = yield* start(self.get("a.ts"))
-    const old = yield* self.started(0)
-    yield* invalidate("a.ts", [self])
-    yield* Deferred.succeed(old.done, valueOf("old"))
-    yield* Fiber.join(before)
-    assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
-    const after = yield* start(self.get("a.ts"))
-    yield* Deferred.succeed((yield* self.started(1)).done, valueOf("new"))
-    assert.deepStrictEqual(yield* Fiber.join(after), { value: valueOf("new"), origin: "computed" })
-  }))
+effect(
+  "a run that an invalidation overtook refills neither L1 nor L2, even with the same bytes (S7, S8)",
+  () =>
+    Effect.gen(function*() {
+      const { invalidate, replica, table } = yield* Fleet
+      const self = yield* replica()
+      const before = yield* start(self.get("a.ts"))
+      const old = yield* self.started(0)
+      yield* invalidate("a.ts", [self])
+      yield* Deferred.succeed(old.done, valueOf("old"))
+      yield* Fiber.join(before)
+      assert.strictEqual(self.engine.bytes(), 0)
+      assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
+      const after = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(1)).done, valueOf("new"))
+      assert.deepStrictEqual(yield* Fiber.join(after), { value: valueOf("new"), origin: "computed" })
+    })
+)
 
-effect("a bulk wipe voids what is cached and what is under way, for paths without a row too (S9)", () =>
-  Effect.gen(function*() {
-    const { invalidate, replica, table } = yield* Fleet
-    const self = yield* replica()
-    const cached = yield* start(self.get("a.ts"))
-    yield* Deferred.succeed((yield* self.started(0)).done, valueOf("a old"))
-    yield* Fiber.join(cached)
-    const flying = yield* start(self.get("b.ts"))
-    const old = yield* self.started(1)
-    yield* invalidate("*", [self])
-    yield* Deferred.succeed(old.done, valueOf("b old"))
-    yield* Fiber.join(flying)
-    for (const path of ["a.ts", "b.ts"]) {
-      assert.isTrue(Option.isNone(yield* table.read(realmUrl, path, `${path} 1`)))
-    }
-    const again = yield* start(self.get("a.ts"))
-    yield* Deferred.succeed((yield* self.started(2)).done, valueOf("a new"))
-    assert.strictEqual((yield* Fiber.join(again)).value.body, "a new")
-  }))
+effect(
+  "a bulk wipe voids what is cached and what is under way, for paths without a row too (S9)",
+  () =>
+    Effect.gen(function*() {
+      const { invalidate, replica, table } = yield* Fleet
+      const self = yield* replica()
+      const cached = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("a old"))
+      yield* Fiber.join(cached)
+      const flying = yield* start(self.get("b.ts"))
+      const old = yield* self.started(1)
+      yield* invalidate("*", [self])
+      yield* Deferred.succeed(old.done, valueOf("b old"))
+      yield* Fiber.join(flying)
+      for (const path of ["a.ts", "b.ts"]) {
+        assert.isTrue(Option.isNone(yield* table.read(realmUrl, path, `${path} 1`)))
+      }
+      const again = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(2)).done, valueOf("a new"))
+      assert.strictEqual((yield* Fiber.join(again)).value.body, "a new")
+    })
+)
+
+effect(
+  "an entry and a run of a realm that this replica has forgotten meanwhile are passed over",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const self = yield* replica()
+      const first = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("cached"))
+      yield* Fiber.join(first)
+      // The fence of both hears of nothing any more.
+      const key = yield* self.key("a.ts")
+      const fence = new Fence()
+      const view = { ...key.view, fence, token: fence.capture() }
+      assert.strictEqual((yield* self.engine.get({ ...key, view })).origin, "l2")
+    })
+)
 
 effect("an invalidation of another path discards neither entries nor runs (S2)", () =>
   Effect.gen(function*() {
@@ -149,20 +177,23 @@ effect("an entry that was invalidated, or whose bytes changed, is passed over (S
     assert.strictEqual(yield* read(2, "two"), "run 2")
   }))
 
-effect("a request that read its generation before an invalidation does not fill the cache after it", () =>
-  Effect.gen(function*() {
-    const { invalidate, replica, table } = yield* Fleet
-    const self = yield* replica()
-    const old = yield* self.key("a.ts")
-    yield* invalidate("a.ts", [self])
-    const reader = yield* start(self.engine.get(old))
-    yield* Deferred.succeed((yield* self.started(0)).done, valueOf("old"))
-    assert.strictEqual((yield* Fiber.join(reader)).value.body, "old")
-    assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
-    const next = yield* start(self.get("a.ts"))
-    yield* Deferred.succeed((yield* self.started(1)).done, valueOf("new"))
-    assert.strictEqual((yield* Fiber.join(next)).value.body, "new")
-  }))
+effect(
+  "a request that read its generation before an invalidation does not fill the cache after it",
+  () =>
+    Effect.gen(function*() {
+      const { invalidate, replica, table } = yield* Fleet
+      const self = yield* replica()
+      const old = yield* self.key("a.ts")
+      yield* invalidate("a.ts", [self])
+      const reader = yield* start(self.engine.get(old))
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("old"))
+      assert.strictEqual((yield* Fiber.join(reader)).value.body, "old")
+      assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
+      const next = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(1)).done, valueOf("new"))
+      assert.strictEqual((yield* Fiber.join(next)).value.body, "new")
+    })
+)
 
 effect("an old run that settles late removes neither a newer run nor its entry (S3)", () =>
   Effect.gen(function*() {
@@ -177,7 +208,7 @@ effect("an old run that settles late removes neither a newer run nor its entry (
     yield* Fiber.join(before)
     const second = yield* start(self.get("a.ts", "new"))
     yield* Deferred.succeed(young.done, valueOf("new"))
-    assert.deepStrictEqual((yield* Fiber.join(second)), { value: valueOf("new"), origin: "joined" })
+    assert.deepStrictEqual(yield* Fiber.join(second), { value: valueOf("new"), origin: "joined" })
     assert.strictEqual((yield* Fiber.join(first)).value.body, "new")
     assert.strictEqual(self.runs.length, 2)
   }))
@@ -206,23 +237,26 @@ effect("a defect reaches every waiter and frees the path", () =>
     assert.strictEqual((yield* Fiber.join(again)).value.body, "mended")
   }))
 
-effect("a reader that leaves does not stop the work that others wait for, whoever began it (S4)", () =>
-  Effect.gen(function*() {
-    const { replica } = yield* Fleet
-    const self = yield* replica()
-    const [first, second, third] = [
-      yield* start(self.get("a.ts")),
-      yield* start(self.get("a.ts")),
-      yield* start(self.get("a.ts"))
-    ]
-    const run = yield* self.started(0)
-    yield* Fiber.interrupt(first)
-    yield* Fiber.interrupt(third)
-    assert.isFalse(run.stopped)
-    yield* Deferred.succeed(run.done, valueOf("one"))
-    assert.strictEqual((yield* Fiber.join(second)).value.body, "one")
-    assert.strictEqual(self.runs.length, 1)
-  }))
+effect(
+  "a reader that leaves does not stop the work that others wait for, whoever began it (S4)",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const self = yield* replica()
+      const [first, second, third] = [
+        yield* start(self.get("a.ts")),
+        yield* start(self.get("a.ts")),
+        yield* start(self.get("a.ts"))
+      ]
+      const run = yield* self.started(0)
+      yield* Fiber.interrupt(first)
+      yield* Fiber.interrupt(third)
+      assert.isFalse(run.stopped)
+      yield* Deferred.succeed(run.done, valueOf("one"))
+      assert.strictEqual((yield* Fiber.join(second)).value.body, "one")
+      assert.strictEqual(self.runs.length, 1)
+    })
+)
 
 effect("the work stops when its last waiter leaves, and the path is free (S4)", () =>
   Effect.gen(function*() {
@@ -237,6 +271,24 @@ effect("the work stops when its last waiter leaves, and the path is free (S4)", 
     assert.deepStrictEqual(yield* Fiber.join(again), { value: valueOf("again"), origin: "computed" })
   }))
 
+effect(
+  "a reader that comes while the work is being stopped gets a run of its own, not its end (S4)",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const ended = yield* Deferred.make<void>()
+      const self = yield* replica({ lingers: Deferred.await(ended) })
+      const first = yield* start(self.get("a.ts"))
+      yield* self.started(0)
+      yield* start(Fiber.interrupt(first))
+      const second = yield* start(self.get("a.ts"))
+      yield* settle
+      yield* Deferred.succeed(ended, undefined)
+      yield* Deferred.succeed((yield* self.started(1)).done, valueOf("again"))
+      assert.strictEqual((yield* Fiber.join(second)).value.body, "again")
+    })
+)
+
 effect("a failing look into L2 is counted and the value is computed (S10)", () =>
   Effect.gen(function*() {
     const { replica } = yield* Fleet
@@ -248,16 +300,19 @@ effect("a failing look into L2 is counted and the value is computed (S10)", () =
     assert.strictEqual((yield* self.get("a.ts")).origin, "l1")
   }))
 
-effect("a failing write to L2 is counted, not taken for a refusal, and the value is returned (S10)", () =>
-  Effect.gen(function*() {
-    const { replica } = yield* Fleet
-    const self = yield* replica({ shared: { write: () => broken } })
-    const reader = yield* start(self.get("a.ts"))
-    yield* Deferred.succeed((yield* self.started(0)).done, valueOf("one"))
-    assert.strictEqual((yield* Fiber.join(reader)).value.body, "one")
-    assert.strictEqual(self.counters.l2Errors, 1)
-    assert.strictEqual(self.counters.l2WriteRejected, 0)
-  }))
+effect(
+  "a failing write to L2 is counted, not taken for a refusal, and the value is returned (S10)",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const self = yield* replica({ shared: { write: () => broken } })
+      const reader = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("one"))
+      assert.strictEqual((yield* Fiber.join(reader)).value.body, "one")
+      assert.strictEqual(self.counters.l2Errors, 1)
+      assert.strictEqual(self.counters.l2WriteRejected, 0)
+    })
+)
 
 effect("without coordination a replica works for itself, and still persists (S13)", () =>
   Effect.gen(function*() {
@@ -282,20 +337,37 @@ effect("a failure of the work itself is not taken for a failure of the coordinat
     assert.strictEqual(self.counters.l2Errors, 0)
   }))
 
-effect("two replicas that miss together work once: the loser gets the winner's row (S13)", () =>
+effect(
+  "two replicas that miss together work once: the loser gets the winner's row (S13)",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const [here, there] = [yield* replica(), yield* replica()]
+      const winner = yield* start(here.get("a.ts"))
+      yield* here.started(0)
+      const loser = yield* start(there.get("a.ts"))
+      yield* settle
+      yield* Deferred.succeed(here.runs[0]!.done, valueOf("one"))
+      assert.strictEqual((yield* Fiber.join(winner)).origin, "computed")
+      assert.deepStrictEqual(yield* Fiber.join(loser), { value: valueOf("one"), origin: "joined" })
+      assert.strictEqual(there.runs.length, 0)
+      assert.strictEqual(there.counters.joined, 1)
+      assert.strictEqual((yield* there.get("a.ts")).origin, "l1")
+    })
+)
+
+effect("a loser takes a row that has appeared, whoever still holds the lock (S13)", () =>
   Effect.gen(function*() {
     const { replica } = yield* Fleet
-    const [here, there] = [yield* replica(), yield* replica()]
-    const winner = yield* start(here.get("a.ts"))
-    yield* here.started(0)
+    const here = yield* replica()
+    const there = yield* replica({ coordinator: { tryAcquireAndRun: () => Effect.succeedNone } })
     const loser = yield* start(there.get("a.ts"))
-    yield* settle
-    yield* Deferred.succeed(here.runs[0]!.done, valueOf("one"))
-    assert.strictEqual((yield* Fiber.join(winner)).origin, "computed")
+    const winner = yield* start(here.get("a.ts"))
+    yield* Deferred.succeed((yield* here.started(0)).done, valueOf("one"))
+    yield* Fiber.join(winner)
+    yield* pass(200)
     assert.deepStrictEqual(yield* Fiber.join(loser), { value: valueOf("one"), origin: "joined" })
     assert.strictEqual(there.runs.length, 0)
-    assert.strictEqual(there.counters.joined, 1)
-    assert.strictEqual((yield* there.get("a.ts")).origin, "l1")
   }))
 
 effect("a replica that comes later finds the row (S6, S11)", () =>
@@ -326,25 +398,28 @@ effect("when the winner's work is stopped, a loser takes over at once (S13)", ()
     assert.strictEqual(there.counters.takeovers, 1)
   }))
 
-effect("a winner that dies silently is replaced by the next try, well under a second later (rule 8)", () =>
-  Effect.gen(function*() {
-    const { coordinator, replica } = yield* Fleet
-    let dead = false
-    // Holds the lock without ever notifying, until its session is gone.
-    const self = yield* replica({
-      coordinator: {
-        tryAcquireAndRun: (key, run) =>
-          Effect.suspend(() => dead ? coordinator.tryAcquireAndRun(key, run) : Effect.succeedNone)
-      }
+effect(
+  "a winner that dies silently is replaced by the next try, well under a second later (rule 8)",
+  () =>
+    Effect.gen(function*() {
+      const { coordinator, replica } = yield* Fleet
+      let dead = false
+      // Holds the lock without ever notifying, until its session is gone.
+      const self = yield* replica({
+        coordinator: {
+          tryAcquireAndRun: (key, run) =>
+            Effect.suspend(() => dead ? coordinator.tryAcquireAndRun(key, run) : Effect.succeedNone)
+        }
+      })
+      const reader = yield* start(self.get("a.ts"))
+      yield* pass(5_000)
+      assert.strictEqual(self.runs.length, 0)
+      dead = true
+      yield* pass(500)
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("taken over"))
+      assert.strictEqual((yield* Fiber.join(reader)).value.body, "taken over")
     })
-    const reader = yield* start(self.get("a.ts"))
-    yield* pass(5_000)
-    assert.strictEqual(self.runs.length, 0)
-    dead = true
-    yield* pass(500)
-    yield* Deferred.succeed((yield* self.started(0)).done, valueOf("taken over"))
-    assert.strictEqual((yield* Fiber.join(reader)).value.body, "taken over")
-  }))
+)
 
 effect("a loser whose patience ends works for itself, and still persists (S13)", () =>
   Effect.gen(function*() {
@@ -359,22 +434,25 @@ effect("a loser whose patience ends works for itself, and still persists (S13)",
     assert.isTrue(Option.isSome(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
   }))
 
-effect("a replica that has heard nothing of an invalidation neither overwrites nor revives L2 (S7)", () =>
-  Effect.gen(function*() {
-    const { invalidate, replica } = yield* Fleet
-    const [deaf, there] = [yield* replica(), yield* replica()]
-    const before = yield* start(deaf.get("a.ts", "old"))
-    const old = yield* deaf.started(0)
-    yield* invalidate("a.ts", [there])
-    const after = yield* start(there.get("a.ts", "new"))
-    yield* Deferred.succeed((yield* there.started(0)).done, valueOf("new"))
-    yield* Fiber.join(after)
-    yield* Deferred.succeed(old.done, valueOf("old"))
-    yield* Fiber.join(before)
-    assert.strictEqual(deaf.counters.l2WriteRejected, 1)
-    const third = yield* replica()
-    assert.deepStrictEqual(yield* third.get("a.ts", "new"), { value: valueOf("new"), origin: "l2" })
-  }))
+effect(
+  "a replica that has heard nothing of an invalidation neither overwrites nor revives L2 (S7)",
+  () =>
+    Effect.gen(function*() {
+      const { invalidate, replica } = yield* Fleet
+      const [deaf, there] = [yield* replica(), yield* replica()]
+      const before = yield* start(deaf.get("a.ts", "old"))
+      const old = yield* deaf.started(0)
+      yield* invalidate("a.ts", [there])
+      const after = yield* start(there.get("a.ts", "new"))
+      yield* Deferred.succeed((yield* there.started(0)).done, valueOf("new"))
+      yield* Fiber.join(after)
+      yield* Deferred.succeed(old.done, valueOf("old"))
+      yield* Fiber.join(before)
+      assert.strictEqual(deaf.counters.l2WriteRejected, 1)
+      const third = yield* replica()
+      assert.deepStrictEqual(yield* third.get("a.ts", "new"), { value: valueOf("new"), origin: "l2" })
+    })
+)
 
 effect("when the engine ends, whoever waits is told so, and whoever comes later too", () =>
   Effect.gen(function*() {
@@ -387,7 +465,9 @@ effect("when the engine ends, whoever waits is told so, and whoever comes later 
     const unborn = yield* start(self.get("b.ts"))
     yield* Scope.close(scope, Exit.void)
     assert.isTrue(run.stopped)
-    for (const exit of [yield* Fiber.await(waiting), yield* Fiber.await(unborn), yield* Effect.exit(self.get("c.ts"))]) {
+    for (
+      const exit of [yield* Fiber.await(waiting), yield* Fiber.await(unborn), yield* Effect.exit(self.get("c.ts"))]
+    ) {
       assert.isTrue(Exit.hasInterrupts(exit))
     }
   }))

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { type CacheKey, make } from "../../src/cache/CoherentCache.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
+import { Fence } from "../../src/coordination/Fence.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
@@ -35,8 +36,10 @@ const shared = Layer.mergeAll(
 const pick = <A>(all: ReadonlyArray<A>) =>
   Effect.map(Random.nextIntBetween(0, all.length - 1), (index) => all[index] as A)
 
-const pause = Effect.flatMap(Random.nextIntBetween(0, 4), (times) =>
-  Effect.forEach(Array.from({ length: times }), () => Effect.yieldNow, { discard: true }))
+const pause = Effect.flatMap(
+  Random.nextIntBetween(0, 4),
+  (times) => Effect.forEach(Array.from({ length: times }), () => Effect.yieldNow, { discard: true })
+)
 
 /** Two replicas of one realm whose files are counters, and all that is observed of them. */
 const makeWorld = Effect.gen(function*() {
@@ -113,9 +116,9 @@ const world = <A, E>(
   test: (world: Effect.Success<typeof makeWorld>) => Effect.Effect<A, E>
 ) => Effect.scoped(Effect.flatMap(makeWorld, test)).pipe(Effect.provide(Layer.fresh(shared)))
 
-const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>) => {
+const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>, preempt = 0.2) => {
   for (let seed = 1; seed <= count; seed++) {
-    const { exit, steps } = runSeeded(seed, program)
+    const { exit, steps } = runSeeded(seed, program, { preempt })
     assert.isDefined(exit, `seed ${seed} hangs after ${steps} steps`)
     assert.isTrue(exit !== undefined && Exit.isSuccess(exit), `seed ${seed}: ${inspect(exit)}`)
   }
@@ -123,57 +126,111 @@ const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>) => {
 
 describe("over every interleaving that a seed picks, on two replicas", { timeout: 60_000 }, () => {
   it("without edits each path is computed once, and everybody gets it", () => {
-    forEverySeed(100, world(Effect.fnUntraced(function*({ executions, replicas }) {
-      const readers = Array.from({ length: 12 }, (_, index) => paths[index % 2] ?? "")
-      yield* Effect.forEach(
-        readers,
-        (path) => Effect.flatMap(pick(replicas), (replica) => replica.get(path)),
-        { concurrency: "unbounded" }
-      )
-      assert.deepStrictEqual(executions, new Map([["a.ts 1", 1], ["b.ts 1", 1]]))
-    })))
+    forEverySeed(
+      100,
+      world(Effect.fnUntraced(function*({ executions, replicas }) {
+        const readers = Array.from({ length: 12 }, (_, index) => paths[index % 2] ?? "")
+        yield* Effect.forEach(
+          readers,
+          (path) => Effect.flatMap(pick(replicas), (replica) => replica.get(path)),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(executions, new Map([["a.ts 1", 1], ["b.ts 1", 1]]))
+      }))
+    )
   })
 
   it("no answer is older than what was acknowledged when its request began (I1)", () => {
-    forEverySeed(150, world(Effect.fnUntraced(function*({ acknowledged, replicas, stale }) {
-      const reader = Effect.gen(function*() {
-        for (let round = 0; round < 4; round++) yield* (yield* pick(replicas)).get(yield* pick(paths))
-      })
-      const writer = Effect.gen(function*() {
-        for (let round = 0; round < 3; round++) yield* (yield* pick(replicas)).edit(yield* pick(paths))
-      })
-      yield* Effect.all([reader, reader, reader, reader, writer, writer], { concurrency: "unbounded" })
-      // When everything is quiet, all agree (I6).
-      for (const path of paths) {
-        for (const replica of replicas) assert.strictEqual(yield* replica.get(path), acknowledged.get(path))
-      }
-      assert.deepStrictEqual(stale, [])
-    })))
+    forEverySeed(
+      100,
+      world(Effect.fnUntraced(function*({ acknowledged, replicas, stale }) {
+        const reader = Effect.gen(function*() {
+          for (let round = 0; round < 4; round++) yield* (yield* pick(replicas)).get(yield* pick(paths))
+        })
+        const writer = Effect.gen(function*() {
+          for (let round = 0; round < 3; round++) yield* (yield* pick(replicas)).edit(yield* pick(paths))
+        })
+        yield* Effect.all([reader, reader, reader, reader, writer, writer], { concurrency: "unbounded" })
+        // When everything is quiet, all agree (I6).
+        for (const path of paths) {
+          for (const replica of replicas) assert.strictEqual(yield* replica.get(path), acknowledged.get(path))
+        }
+        assert.deepStrictEqual(stale, [])
+      }))
+    )
   })
 
   it("readers and writers that are interrupted anywhere leave nothing behind that anybody waits for", () => {
-    forEverySeed(150, world(Effect.fnUntraced(function*({ acknowledged, replicas, stale, working }) {
-      const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
-      for (let index = 0; index < 10; index++) {
-        const replica = yield* pick(replicas)
-        const path = yield* pick(paths)
-        fibers.push(yield* Effect.forkChild(index % 4 === 0 ? replica.edit(path) : replica.get(path)))
-      }
-      for (const fiber of fibers) {
-        yield* pause
-        if ((yield* Random.nextIntBetween(0, 9)) < 7) yield* Effect.forkChild(Fiber.interrupt(fiber))
-      }
-      for (const fiber of fibers) yield* Fiber.await(fiber)
-      // The last waiter's leaving stopped the work (S4).
-      assert.strictEqual(working(), 0)
-      for (const path of paths) {
-        for (const replica of replicas) {
-          const read = yield* Effect.timeout(replica.get(path), "2 seconds")
-          assert.isAtLeast(read, acknowledged.get(path) ?? 0)
+    forEverySeed(
+      100,
+      world(Effect.fnUntraced(function*({ acknowledged, replicas, stale, working }) {
+        const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+        for (let index = 0; index < 10; index++) {
+          const replica = yield* pick(replicas)
+          const path = yield* pick(paths)
+          fibers.push(yield* Effect.forkChild(index % 4 === 0 ? replica.edit(path) : replica.get(path)))
         }
-        yield* Effect.timeout((yield* pick(replicas)).edit(path), "2 seconds")
-      }
-      assert.deepStrictEqual(stale, [])
-    })))
+        for (const fiber of fibers) {
+          yield* pause
+          if ((yield* Random.nextIntBetween(0, 9)) < 7) yield* Effect.forkChild(Fiber.interrupt(fiber))
+        }
+        for (const fiber of fibers) yield* Fiber.await(fiber)
+        // The last waiter's leaving stopped the work (S4).
+        assert.strictEqual(working(), 0)
+        for (const path of paths) {
+          for (const replica of replicas) {
+            const read = yield* Effect.timeout(replica.get(path), "2 seconds")
+            assert.isAtLeast(read, acknowledged.get(path) ?? 0)
+          }
+          yield* Effect.timeout((yield* pick(replicas)).edit(path), "2 seconds")
+        }
+        assert.deepStrictEqual(stale, [])
+      }))
+    )
+  })
+})
+
+describe("over every point at which a seed interrupts readers", { timeout: 60_000 }, () => {
+  it("work that nobody waits for any more has stopped, and the next reader gets work of its own (S4)", () => {
+    forEverySeed(
+      200,
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+        const { incarnation, realms: [row] } = yield* realms.read([realmUrl])
+        if (row === undefined) return yield* Effect.die("the realm is missing")
+        const fence = new Fence()
+        let working = 0
+        let last = false
+        const engine = yield* make<CacheKey, ReturnType<typeof valueOf>, never, never>({
+          flow: "transpile",
+          capacityBytes: 1_000_000,
+          sizeOf: () => 1,
+          shared: yield* ModuleTranspileTable,
+          coordinator: yield* PopulateCoordinator,
+          counters: yield* Counters,
+          compute: () =>
+            last ? Effect.succeed(valueOf("last")) : Effect.acquireUseRelease(
+              Effect.sync(() => working++),
+              () => Effect.never,
+              () => Effect.sync(() => working--)
+            )
+        })
+        const get = engine.get({
+          view: { row, incarnation, fence, token: fence.capture() },
+          path: "a.ts",
+          contentKey: ""
+        })
+        const readers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(get))
+        for (const reader of readers) {
+          for (let turn = yield* Random.nextIntBetween(0, 30); turn > 0; turn--) yield* Effect.yieldNow
+          yield* Fiber.interrupt(reader)
+        }
+        assert.strictEqual(working, 0)
+        last = true
+        assert.strictEqual((yield* Effect.timeout(get, "1 second")).value.body, "last")
+      }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Layer.mergeAll(shared, Counters.layer)))),
+      0.9
+    )
   })
 })

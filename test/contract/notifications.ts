@@ -40,7 +40,8 @@ export const notifications = <E>(name: string, service: Layer.Layer<Notification
         const { all, heard } = yield* hear("mixed")
         const channels = ["lockstep_generations", "realm_file_changes", "module_cache_populated"] as const
         const sent = channels.flatMap((channel) =>
-          Array.from({ length: 20 }, (_, index) => ({ channel, payload: `mixed ${index}` })))
+          Array.from({ length: 20 }, (_, index) => ({ channel, payload: `mixed ${index}` }))
+        )
         yield* notify(sent)
         yield* notify([{ channel: "realm_registry", payload: "mixed last" }])
         yield* all

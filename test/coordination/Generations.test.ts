@@ -65,8 +65,11 @@ const setUp = Effect.gen(function*() {
     hear: (channel: Channel, payload: string, sender = 1) =>
       dispatch({ _tag: "Message", message: { channel, payload, sender } }),
     hearChange: (change: Change, sender = 1) =>
-      Effect.forEach(messagesOf(change), ({ channel, payload }) =>
-        dispatch({ _tag: "Message", message: { channel, payload, sender } }), { discard: true }),
+      Effect.forEach(
+        messagesOf(change),
+        ({ channel, payload }) => dispatch({ _tag: "Message", message: { channel, payload, sender } }),
+        { discard: true }
+      ),
     /** The next answers to come from the table, before its rows. */
     answer: (...next: ReadonlyArray<RealmSnapshot>) => Effect.sync(() => void (snapshots = [...next])),
     holdBack: Effect.sync(() => {
@@ -146,7 +149,11 @@ it.effect("when the replica ends, whoever asks is told so", () =>
     yield* settle
     yield* Scope.close(scope, Exit.void)
     for (
-      const exit of [yield* Fiber.await(asking), yield* Fiber.await(queued), yield* Effect.exit(generations.view([realmUrl]))]
+      const exit of [
+        yield* Fiber.await(asking),
+        yield* Fiber.await(queued),
+        yield* Effect.exit(generations.view([realmUrl]))
+      ]
     ) assert.isTrue(Exit.hasInterrupts(exit))
   }))
 

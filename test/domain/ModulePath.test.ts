@@ -85,8 +85,30 @@ describe("ModulePath.decode", () => {
 
   it.prop("never yields a path that leaves a directory, and comes back from its URL form", [
     Schema.Array(Schema.Literals([
-      "..", ".", "%2e", "%2E%2e", "/", "//", "\\", "%2f", "%5C", "%00", "\0", "a", "b.ts", "ü", "%C3%BC", "%", "%25",
-      "@1", "_x", ":", " ", "\n", "\ud800", "😀"
+      "..",
+      ".",
+      "%2e",
+      "%2E%2e",
+      "/",
+      "//",
+      "\\",
+      "%2f",
+      "%5C",
+      "%00",
+      "\0",
+      "a",
+      "b.ts",
+      "ü",
+      "%C3%BC",
+      "%",
+      "%25",
+      "@1",
+      "_x",
+      ":",
+      " ",
+      "\n",
+      "\ud800",
+      "😀"
     ]))
   ], ([pieces]) => {
     const raw = pieces.join("")
@@ -118,8 +140,22 @@ describe("ModulePath.parse", () => {
   it("refuses directories, traversal, text that no URL can carry, and paths whose URL is too long", () => {
     for (
       const plain of [
-        "", "/", "a/", "/a", "a//b", "../a", "a/..", ".", "a\\b", "a\0", "a\nb", "\ud800.ts", "a/\udc00",
-        "ü/".repeat(1_000) + "a", "x".repeat(maxPathLength + 1), "x".repeat(256)
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        "../a",
+        "a/..",
+        ".",
+        "a\\b",
+        "a\0",
+        "a\nb",
+        "\ud800.ts",
+        "a/\udc00",
+        "ü/".repeat(1_000) + "a",
+        "x".repeat(maxPathLength + 1),
+        "x".repeat(256)
       ]
     ) assert.isUndefined(Result.getOrUndefined(parse(plain)), JSON.stringify(plain.slice(0, 40)))
   })

@@ -1,6 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import { candidates, checkName, ofName, ofVersion, parse, type RealmUrl, splitPayload } from "../../src/domain/RealmUrl.ts"
+import {
+  candidates,
+  checkName,
+  ofName,
+  ofVersion,
+  parse,
+  type RealmUrl,
+  splitPayload
+} from "../../src/domain/RealmUrl.ts"
 
 const publicUrl = "http://localhost:4201/" as RealmUrl
 const parsed = (text: string) => Result.getOrUndefined(parse(text)) as string | undefined
@@ -98,7 +106,21 @@ describe("names of source realms", () => {
   it("are refused where they could be a path, a secret or a version", () => {
     for (
       const name of [
-        "", ".", "..", ".git", "_x", "@1", "a@1", "a/b", "a\\b", "a\0", "a\n", " a", "a ", "\ud800", "x".repeat(129),
+        "",
+        ".",
+        "..",
+        ".git",
+        "_x",
+        "@1",
+        "a@1",
+        "a/b",
+        "a\\b",
+        "a\0",
+        "a\n",
+        " a",
+        "a ",
+        "\ud800",
+        "x".repeat(129),
         "ü".repeat(65)
       ]
     ) assert.isUndefined(Result.getOrUndefined(checkName(name)), JSON.stringify(name))
@@ -131,7 +153,8 @@ describe("RealmUrl.candidates", () => {
 
   it("reach every realm that parse accepts", () => {
     const deepest = Array.from({ length: 30 }, (_, depth) => parsed(`http://h/${"a/".repeat(depth)}`)).findLast((url) =>
-      url !== undefined)
+      url !== undefined
+    )
     assert.isDefined(deepest)
     assert.include(candidates("http://h", new URL(deepest ?? "").pathname + "x") as ReadonlyArray<string>, deepest)
   })

@@ -12,8 +12,7 @@ const live = <A, E>(name: string, test: () => Effect.Effect<A, E, RealmFiles | T
 
 const text = (file: { readonly bytes: Uint8Array }) => Buffer.from(file.bytes).toString()
 
-const readText = (file: string) =>
-  Effect.flatMap(RealmFiles, (files) => Effect.map(files.read(notes, file), text))
+const readText = (file: string) => Effect.flatMap(RealmFiles, (files) => Effect.map(files.read(notes, file), text))
 
 const makePipe = (file: string) => Effect.sync(() => execFileSync("mkfifo", [file]))
 
@@ -42,7 +41,15 @@ live("what is not a file is not found, and never waited for", () =>
     yield* link("nowhere.ts", "missing.ts")
     for (
       const file of [
-        "missing.ts", "x.ts", "x.ts/", "", "file.ts/below.ts", "pipe.ts", "around.ts", "nowhere.ts", "x".repeat(300)
+        "missing.ts",
+        "x.ts",
+        "x.ts/",
+        "",
+        "file.ts/below.ts",
+        "pipe.ts",
+        "around.ts",
+        "nowhere.ts",
+        "x".repeat(300)
       ]
     ) {
       for (const look of [Effect.asVoid(files.read(notes, file)), Effect.asVoid(files.stamp(notes, file))]) {
@@ -92,21 +99,24 @@ live("links that stay in the realm are followed", () =>
     assert.strictEqual(yield* readText("cards/person.ts"), "shared")
   }))
 
-live("a directory lists files and directories by name, without dotfiles, links and pipes", () =>
-  Effect.gen(function*() {
-    const files = yield* RealmFiles
-    const places = yield* TemporaryRealms
-    for (const file of ["b.ts", "a.json", "dir/x.ts", ".env", ".git/config"]) yield* put(file, "")
-    yield* makePipe(path.join(places.notes, "pipe"))
-    yield* link("link.ts", "b.ts")
-    assert.deepStrictEqual(yield* files.list(notes, ""), [
-      { name: "a.json", kind: "file" },
-      { name: "b.ts", kind: "file" },
-      { name: "dir", kind: "directory" }
-    ])
-    assert.strictEqual((yield* Effect.flip(files.list(notes, "b.ts")))._tag, "FileNotFound")
-    assert.strictEqual((yield* Effect.flip(files.list(notes, "missing")))._tag, "FileNotFound")
-  }))
+live(
+  "a directory lists files and directories by name, without dotfiles, links and pipes",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      for (const file of ["b.ts", "a.json", "dir/x.ts", ".env", ".git/config"]) yield* put(file, "")
+      yield* makePipe(path.join(places.notes, "pipe"))
+      yield* link("link.ts", "b.ts")
+      assert.deepStrictEqual(yield* files.list(notes, ""), [
+        { name: "a.json", kind: "file" },
+        { name: "b.ts", kind: "file" },
+        { name: "dir", kind: "directory" }
+      ])
+      assert.strictEqual((yield* Effect.flip(files.list(notes, "b.ts")))._tag, "FileNotFound")
+      assert.strictEqual((yield* Effect.flip(files.list(notes, "missing")))._tag, "FileNotFound")
+    })
+)
 
 live("a write creates what is needed, and says whether it replaced", () =>
   Effect.gen(function*() {
@@ -138,7 +148,14 @@ live("a write that cannot be done leaves nothing behind, inside the realm or out
     yield* link("up", "..")
     const before = [yield* tree(places.realmsDir), yield* tree(places.outside)]
     for (
-      const file of ["dir", "dir/x.ts/below.ts", "dir/x.ts/below/it.ts", "away/new.ts", "away/new/directory/x.ts", "up/x/y.ts"]
+      const file of [
+        "dir",
+        "dir/x.ts/below.ts",
+        "dir/x.ts/below/it.ts",
+        "away/new.ts",
+        "away/new/directory/x.ts",
+        "up/x/y.ts"
+      ]
     ) {
       assert.strictEqual((yield* Effect.flip(files.write(notes, file, Buffer.from(""))))._tag, "FileConflict", file)
     }
@@ -147,19 +164,22 @@ live("a write that cannot be done leaves nothing behind, inside the realm or out
     assert.deepStrictEqual([yield* tree(places.realmsDir), yield* tree(places.outside)], before)
   }))
 
-live("readers during a write see the old bytes or the new, and nothing is left beside them", () =>
-  Effect.gen(function*() {
-    const files = yield* RealmFiles
-    const places = yield* TemporaryRealms
-    const [old, young] = ["o".repeat(500_000), "y".repeat(700_000)]
-    yield* files.write(notes, "big.ts", Buffer.from(old))
-    const reader = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 40 }), () => readText("big.ts")))
-    for (let round = 0; round < 10; round++) {
-      yield* files.write(notes, "big.ts", Buffer.from(round % 2 === 0 ? young : old))
-    }
-    for (const seen of yield* Fiber.join(reader)) assert.isTrue(seen === old || seen === young)
-    assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/big.ts"])
-  }))
+live(
+  "readers during a write see the old bytes or the new, and nothing is left beside them",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      const [old, young] = ["o".repeat(500_000), "y".repeat(700_000)]
+      yield* files.write(notes, "big.ts", Buffer.from(old))
+      const reader = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 40 }), () => readText("big.ts")))
+      for (let round = 0; round < 10; round++) {
+        yield* files.write(notes, "big.ts", Buffer.from(round % 2 === 0 ? young : old))
+      }
+      for (const seen of yield* Fiber.join(reader)) assert.isTrue(seen === old || seen === young)
+      assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/big.ts"])
+    })
+)
 
 live("a file is removed by its own name, and a directory is not", () =>
   Effect.gen(function*() {
@@ -176,43 +196,46 @@ live("a file is removed by its own name, and a directory is not", () =>
     assert.deepStrictEqual(yield* tree(places.outside), { "secret.ts": "export const secret = 1" })
   }))
 
-live("a snapshot has what is served: no dotfiles, no links that leave, no pipes, and no way round in circles", () =>
-  Effect.gen(function*() {
-    const files = yield* RealmFiles
-    const places = yield* TemporaryRealms
-    yield* put("a.ts", "a")
-    yield* put("deep/er/b.ts", "b")
-    yield* put(".env", "secret")
-    yield* put(".git/config", "secret")
-    yield* put(".well-known/x.json", "{}")
-    yield* Effect.promise(() => fs.mkdir(path.join(places.notes, "empty")))
-    yield* link("linked.ts", "deep/er/b.ts")
-    yield* link("linked", "deep")
-    yield* link("out.ts", path.join(places.outside, "secret.ts"))
-    yield* link("out", places.outside)
-    yield* link("nowhere.ts", "missing.ts")
-    yield* link("around", "around")
-    yield* link("deep/loop", "..")
-    yield* link("deep/er/self", ".")
-    yield* makePipe(path.join(places.notes, "pipe"))
-    const name = "a-version"
-    yield* Effect.timeout(files.snapshot(notes, name), "10 seconds")
-    assert.deepStrictEqual(yield* tree(path.join(places.versionsDir, name)), {
-      "a.ts": "a",
-      "deep/": "",
-      "deep/er/": "",
-      "deep/er/b.ts": "b",
-      "empty/": "",
-      "linked.ts": "b",
-      "linked/": "",
-      "linked/er/": "",
-      "linked/er/b.ts": "b",
-      ".well-known/": "",
-      ".well-known/x.json": "{}"
+live(
+  "a snapshot has what is served: no dotfiles, no links that leave, no pipes, and no way round in circles",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      yield* put("a.ts", "a")
+      yield* put("deep/er/b.ts", "b")
+      yield* put(".env", "secret")
+      yield* put(".git/config", "secret")
+      yield* put(".well-known/x.json", "{}")
+      yield* Effect.promise(() => fs.mkdir(path.join(places.notes, "empty")))
+      yield* link("linked.ts", "deep/er/b.ts")
+      yield* link("linked", "deep")
+      yield* link("out.ts", path.join(places.outside, "secret.ts"))
+      yield* link("out", places.outside)
+      yield* link("nowhere.ts", "missing.ts")
+      yield* link("around", "around")
+      yield* link("deep/loop", "..")
+      yield* link("deep/er/self", ".")
+      yield* makePipe(path.join(places.notes, "pipe"))
+      const name = "a-version"
+      yield* Effect.timeout(files.snapshot(notes, name), "10 seconds")
+      assert.deepStrictEqual(yield* tree(path.join(places.versionsDir, name)), {
+        "a.ts": "a",
+        "deep/": "",
+        "deep/er/": "",
+        "deep/er/b.ts": "b",
+        "empty/": "",
+        "linked.ts": "b",
+        "linked/": "",
+        "linked/er/": "",
+        "linked/er/b.ts": "b",
+        ".well-known/": "",
+        ".well-known/x.json": "{}"
+      })
+      const version = { realmUrl: notes.realmUrl, kind: "published", directory: name } as const
+      assert.strictEqual(text(yield* files.read(version, "deep/er/b.ts")), "b")
     })
-    const version = { realmUrl: notes.realmUrl, kind: "published", directory: name } as const
-    assert.strictEqual(text(yield* files.read(version, "deep/er/b.ts")), "b")
-  }))
+)
 
 live("a snapshot keeps its bytes when the source is edited in place", () =>
   Effect.gen(function*() {
@@ -238,26 +261,29 @@ live("a snapshot that fails leaves nothing, and names the file", () =>
     assert.deepStrictEqual(yield* tree(places.versionsDir), {})
   }))
 
-live("a snapshot that is interrupted, whenever that is, appears whole or leaves nothing behind", () =>
-  Effect.gen(function*() {
-    const files = yield* RealmFiles
-    const places = yield* TemporaryRealms
-    for (let index = 0; index < 20; index++) yield* put(`dir${index % 5}/${index}.ts`, "x".repeat(50_000))
-    const [whole] = yield* Effect.timed(files.snapshot(notes, "first"))
-    yield* files.removeVersion("first")
-    for (let part = 0; part <= 40; part++) {
-      const copy = yield* Effect.forkChild(files.snapshot(notes, "a-version"), { startImmediately: true })
-      yield* Effect.sleep(Duration.toMillis(whole) * part / 36)
-      yield* Fiber.interrupt(copy)
-      // What is still being written would show up a little later.
-      yield* Effect.sleep(2)
-      const left = yield* tree(places.versionsDir)
-      const copied = Object.keys(left).filter((name) => name.startsWith("a-version/") && name.endsWith(".ts"))
-      if (Object.keys(left).length > 0) assert.strictEqual(copied.length, 20, `after ${part} of 36 parts`)
-      assert.notInclude(Object.keys(left).join(" "), ".lockstep-", `after ${part} of 36 parts`)
-      yield* files.removeVersion("a-version")
-    }
-  }))
+live(
+  "a snapshot that is interrupted, whenever that is, appears whole or leaves nothing behind",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      for (let index = 0; index < 20; index++) yield* put(`dir${index % 5}/${index}.ts`, "x".repeat(50_000))
+      const [whole] = yield* Effect.timed(files.snapshot(notes, "first"))
+      yield* files.removeVersion("first")
+      for (let part = 0; part <= 40; part++) {
+        const copy = yield* Effect.forkChild(files.snapshot(notes, "a-version"), { startImmediately: true })
+        yield* Effect.sleep(Duration.toMillis(whole) * part / 36)
+        yield* Fiber.interrupt(copy)
+        // What is still being written would show up a little later.
+        yield* Effect.sleep(2)
+        const left = yield* tree(places.versionsDir)
+        const copied = Object.keys(left).filter((name) => name.startsWith("a-version/") && name.endsWith(".ts"))
+        if (Object.keys(left).length > 0) assert.strictEqual(copied.length, 20, `after ${part} of 36 parts`)
+        assert.notInclude(Object.keys(left).join(" "), ".lockstep-", `after ${part} of 36 parts`)
+        yield* files.removeVersion("a-version")
+      }
+    })
+)
 
 live("source realms are the directories, without hidden ones, files and links", () =>
   Effect.gen(function*() {
@@ -272,21 +298,24 @@ live("source realms are the directories, without hidden ones, files and links", 
     assert.deepStrictEqual((yield* files.sources).toSorted(), ["my notes", "notes"])
   }))
 
-live("a source realm is created empty or from a copy, keeps what is there, and can be removed", () =>
-  Effect.gen(function*() {
-    const files = yield* RealmFiles
-    const places = yield* TemporaryRealms
-    yield* put("a.ts", "a")
-    yield* files.createSource("notes", undefined)
-    assert.strictEqual(yield* readText("a.ts"), "a")
-    yield* files.createSource("copy", places.notes)
-    assert.deepStrictEqual(yield* tree(path.join(places.realmsDir, "copy")), { "a.ts": "a" })
-    assert.strictEqual(
-      (yield* Effect.flip(files.createSource("broken", path.join(places.outside, "missing"))))._tag,
-      "FileFailure"
-    )
-    yield* files.removeSource("copy")
-    yield* files.removeSource("copy")
-    assert.deepStrictEqual((yield* files.sources).toSorted(), ["notes"])
-    assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/a.ts"])
-  }))
+live(
+  "a source realm is created empty or from a copy, keeps what is there, and can be removed",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      yield* put("a.ts", "a")
+      yield* files.createSource("notes", undefined)
+      assert.strictEqual(yield* readText("a.ts"), "a")
+      yield* files.createSource("copy", places.notes)
+      assert.deepStrictEqual(yield* tree(path.join(places.realmsDir, "copy")), { "a.ts": "a" })
+      assert.strictEqual(
+        (yield* Effect.flip(files.createSource("broken", path.join(places.outside, "missing"))))._tag,
+        "FileFailure"
+      )
+      yield* files.removeSource("copy")
+      yield* files.removeSource("copy")
+      assert.deepStrictEqual((yield* files.sources).toSorted(), ["notes"])
+      assert.deepStrictEqual(Object.keys(yield* tree(places.realmsDir)).toSorted(), ["notes/", "notes/a.ts"])
+    })
+)

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { transpileJob } from "../../src/transpile/TranspileJob.ts"
 import { type ModuleSource, Transpiler } from "../../src/transpile/Transpiler.ts"
 import { moduleSource } from "./moduleSource.ts"
 import { outputDigest, samples } from "./samples.ts"
@@ -18,38 +19,42 @@ const enormous = moduleSource(
 )
 
 describe("Transpiler", { timeout: 60_000 }, () => {
-  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })("in worker threads", (it) => {
-    it.effect("gives the bytes and errors that it gives in the calling thread", () =>
-      Effect.gen(function*() {
-        const farm = yield* Transpiler
-        const inline = yield* Effect.provide(Transpiler, Transpiler.layerInline())
-        for (const source of [...samples, moduleSource("bad.ts", "let = 1"), moduleSource("card.gts", "")]) {
-          for (const task of ["transpile", "analyze"] as const) {
-            const outcome = (transpiler: Transpiler["Service"]) =>
-              Effect.result<unknown, unknown, never>(transpiler[task](source))
-            assert.deepStrictEqual(yield* outcome(farm), yield* outcome(inline))
+  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
+    "in worker threads",
+    (it) => {
+      it.effect("gives the bytes and errors that it gives in the calling thread", () =>
+        Effect.gen(function*() {
+          const farm = yield* Transpiler
+          const inline = yield* Effect.provide(Transpiler, Transpiler.layerInline())
+          for (const source of [...samples, moduleSource("bad.ts", "let = 1"), moduleSource("card.gts", "")]) {
+            for (const task of ["transpile", "analyze"] as const) {
+              const outcome = (transpiler: Transpiler["Service"]) =>
+                Effect.result<unknown, unknown, never>(transpiler[task](source))
+              assert.deepStrictEqual(yield* outcome(farm), yield* outcome(inline))
+            }
           }
-        }
-      }))
+        }))
 
-    it.effect("leaves the caller's bytes alone, and sends no more than them", () =>
-      Effect.gen(function*() {
-        const pool = Buffer.from("secret export const a = 1 secret")
-        const source: ModuleSource = { group: "g", path: "a.ts", bytes: pool.subarray(7, 25) }
-        const { transpile } = yield* Transpiler
-        const [first, second] = yield* Effect.all([transpile(source), transpile(source)], { concurrency: 2 })
-        assert.strictEqual(first.code, "export const a = 1;")
-        assert.deepStrictEqual(second, first)
-        assert.strictEqual(pool.toString(), "secret export const a = 1 secret")
-      }))
+      it.effect("leaves the caller's bytes alone, and sends no more than them", () =>
+        Effect.gen(function*() {
+          const pool = Buffer.from("secret export const a = 1 secret")
+          const source: ModuleSource = { group: "g", path: "a.ts", bytes: pool.subarray(7, 25) }
+          const { transpile } = yield* Transpiler
+          const [first, second] = yield* Effect.all([transpile(source), transpile(source)], { concurrency: 2 })
+          assert.strictEqual(first.code, "export const a = 1;")
+          assert.deepStrictEqual(second, first)
+          assert.strictEqual(pool.toString(), "secret export const a = 1 secret")
+          assert.strictEqual(transpileJob("transpile", source).bytes.buffer.byteLength, source.bytes.byteLength)
+        }))
 
-    it.effect("transpiles code that is nested deeper than the default stack allows", () =>
-      Effect.gen(function*() {
-        const { transpile } = yield* Transpiler
-        const sum = Array.from({ length: 10_000 }, () => "a").join(" + ")
-        assert.strictEqual((yield* transpile(moduleSource("sum.ts", sum))).code, `${sum};`)
-      }))
-  })
+      it.effect("transpiles code that is nested deeper than the default stack allows", () =>
+        Effect.gen(function*() {
+          const { transpile } = yield* Transpiler
+          const sum = Array.from({ length: 10_000 }, () => "a").join(" + ")
+          assert.strictEqual((yield* transpile(moduleSource("sum.ts", sum))).code, `${sum};`)
+        }))
+    }
+  )
 
   it.live("fails a module that takes too long with its limit, and goes on", () =>
     Effect.gen(function*() {
