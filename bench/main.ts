@@ -5,7 +5,7 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Layer, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
 import { mkdirSync } from "node:fs"
 import * as path from "node:path"
 import { Children } from "./harness/Children.ts"
@@ -66,4 +66,8 @@ const prepared = (directory: string) => {
   return absolute
 }
 
-NodeRuntime.runMain(Command.run(bench, { version: "0" }).pipe(Effect.provide(NodeServices.layer)))
+NodeRuntime.runMain(
+  Command.run(bench, { version: "0" }).pipe(
+    Effect.provide(Layer.merge(NodeServices.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help] })))
+  )
+)

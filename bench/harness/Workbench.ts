@@ -17,7 +17,7 @@ export interface Scale {
   readonly longRounds: number
 }
 
-export const full: Scale = { rounds: 7, warmupMillis: 2000, roundMillis: 2000, longRounds: 3 }
+export const full: Scale = { rounds: 5, warmupMillis: 2000, roundMillis: 2000, longRounds: 3 }
 export const quick: Scale = { rounds: 3, warmupMillis: 500, roundMillis: 500, longRounds: 1 }
 
 /** What all rows share: real input, a real PostgreSQL, and places that vanish with the run. */

@@ -14,13 +14,26 @@ interface CpuProfile {
   readonly startTime: number
 }
 
-/** Prints where the main thread of a process that ended spent the time between two `process.hrtime.bigint()`s. */
-export const printHottest = Effect.fnUntraced(function*(directory: string, pid: number, from: bigint, to: bigint) {
-  const table = yield* Effect.try({
-    try: () => hottest(read(directory, pid), Number(from / 1000n), Number(to / 1000n)),
+/** A stretch of time, by `process.hrtime.bigint()`. */
+export interface Stretch {
+  readonly name: string
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/** Prints where the main thread of a process that ended was in each stretch. */
+export const printHottest = Effect.fnUntraced(function*(
+  directory: string,
+  pid: number,
+  stretches: ReadonlyArray<Stretch>
+) {
+  const profile = yield* Effect.try({
+    try: () => read(directory, pid),
     catch: (cause) => new BenchFailed({ detail: `no profile of process ${pid}: ${String(cause)}` })
   })
-  yield* Console.error(table)
+  for (const { from, name, to } of stretches) {
+    yield* Console.error(`${name}\n${hottest(profile, Number(from / 1000n), Number(to / 1000n))}\n`)
+  }
 })
 
 const read = (directory: string, pid: number): CpuProfile => {
@@ -50,7 +63,7 @@ const hottest = ({ nodes, samples, startTime, timeDeltas }: CpuProfile, from: nu
     Array.from(times).toSorted(([, a], [, b]) => b - a).slice(0, count).map(([name, time]) =>
       `  ${(time / total * 100).toFixed(1).padStart(5)}%  ${name}`
     )
-  return ["self time by place:", ...top(byPlace, 12), "by frame:", ...top(byFrame, 40)].join("\n")
+  return ["self time by place, without idleness:", ...top(byPlace, 12), "by frame:", ...top(byFrame, 40)].join("\n")
 }
 
 const shortened = (url: string) => url.replace(/^.*\/node_modules\//, "").replace(/^file:.*\/(src|bench)\//, "$1/")

@@ -26,8 +26,11 @@ export interface ReplicaOptions {
   readonly profiled?: boolean
 }
 
-/** Path of a module of the one realm, on any replica. */
-export const pathOf = (module: string) => `/effect/${module}`
+/** The one source realm, which every replica that `startReplica` starts serves. */
+export const sourceRealm = "http://localhost:4201/effect/"
+
+/** Path of a module of that realm, on any replica. */
+export const pathOf = (module: string) => new URL(module, sourceRealm).pathname
 
 /** A `lockstep serve` process with one transpile thread, until the scope closes. */
 export const startReplica = Effect.fnUntraced(function*(

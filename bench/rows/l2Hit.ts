@@ -4,13 +4,11 @@ import { BenchFailed } from "../harness/BenchFailed.ts"
 import { Children } from "../harness/Children.ts"
 import { fetchModules } from "../harness/fetchModules.ts"
 import { perSecond, seconds } from "../harness/format.ts"
-import { startReplica } from "../harness/replica.ts"
+import { sourceRealm, startReplica } from "../harness/replica.ts"
 import { median, ratios } from "../harness/statistics.ts"
 import { Workbench } from "../harness/Workbench.ts"
 import type { Database } from "../processes/bareQuery.ts"
 import type { Row } from "../Row.ts"
-
-const realmUrl = "http://localhost:4201/effect/"
 
 const run = Effect.gen(function*() {
   const { freshDatabase, freshDirectory, modules, scale } = yield* Workbench
@@ -35,7 +33,7 @@ const run = Effect.gen(function*() {
   }))
   const bare = Effect.scoped(Effect.gen(function*() {
     const server = yield* children.helper<Database, number>(new URL("../processes/bareQuery.ts", import.meta.url))
-    const port = yield* server.ask({ url: fleet.databaseUrl, maxConnections: 10, realmUrl }, 20_000)
+    const port = yield* server.ask({ url: fleet.databaseUrl, maxConnections: 10, realmUrl: sourceRealm }, 20_000)
     return yield* fetchModules([{ port, modules }])
   }))
 

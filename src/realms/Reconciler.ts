@@ -38,7 +38,10 @@ export class Reconciler extends Context.Service<Reconciler, {
         const register = Effect.fnUntraced(function*(name: string) {
           const realmUrl = ofName(publicUrl, name)
           const { realms: rows } = yield* realms.read([realmUrl])
-          if (rows.length === 0) {
+          const [other] = yield* realms.overlapping(realmUrl)
+          if (rows.length === 0 && other !== undefined) {
+            yield* Effect.logWarning(`The directory ${name} is not served: ${realmUrl} overlaps the realm ${other}`)
+          } else if (rows.length === 0) {
             const generation = yield* lock.withLock(realmUrl)(
               transaction.run(realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0))
             )

@@ -71,7 +71,7 @@ export const startWorker = Effect.fnUntraced(function*<Job, Result>(
     }),
     Effect.mapError((failure) => new FarmFailure({ reason: "start", detail: failure.detail }))
   )
-  // an idle thread does not keep the process alive, one that somebody waits for does
+  // an idle thread does not keep the process alive; while a job runs, the timer of its deadline does
   thread.unref()
 
   return {
@@ -80,10 +80,9 @@ export const startWorker = Effect.fnUntraced(function*<Job, Result>(
       Effect.suspend(() => {
         if (Deferred.isDoneUnsafe(end)) return Deferred.await(end)
         answer = Deferred.makeUnsafe()
-        thread.ref()
         // copied, not transferred: what a job holds stays its caller's, in whose cache it may be
         thread.postMessage(job)
-        return Effect.ensuring(Deferred.await(answer), Effect.sync(() => thread.unref()))
+        return Deferred.await(answer)
       })
   }
 })

@@ -1,4 +1,5 @@
 import type { PipelineOptions } from "./babelOptions.ts"
+import type { ModuleSource } from "./ModuleSource.ts"
 
 /** A message to a worker of the transpile farm. It is answered by the `Answer` of that task. */
 export interface TranspileJob {
@@ -6,6 +7,13 @@ export interface TranspileJob {
   readonly path: string
   readonly bytes: Uint8Array
 }
+
+/** A view into a shared buffer is copied first: sent as it is, it would take the whole buffer along. */
+export const transpileJob = (task: TranspileJob["task"], { bytes, path }: ModuleSource): TranspileJob => ({
+  task,
+  path,
+  bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+})
 
 /** What a worker of the transpile farm is started with. */
 export interface WorkerData {

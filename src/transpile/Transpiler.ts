@@ -7,7 +7,7 @@ import { fingerprintOf } from "./fingerprint.ts"
 import type { ModuleSource } from "./ModuleSource.ts"
 import { makePipeline, type Answer, type Transpiled } from "./pipeline.ts"
 import { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
-import type { TranspileJob, WorkerData } from "./TranspileJob.ts"
+import { transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob.ts"
 import * as WorkerFarm from "./WorkerFarm.ts"
 
 // what a caller of the service meets, in one import
@@ -72,13 +72,17 @@ const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
     }),
     unavailable
   )
-  return service(pipeline, (task, { bytes, group, path }) =>
+  return service(pipeline, (task, source) =>
     Effect.mapError(
-      farm.run(group, { task, path, bytes: ownBuffer(bytes) }),
+      farm.run(source.group, transpileJob(task, source)),
       (failure) => {
-        if (failure.reason === "timeout") return new TranspileTimeout({ path, limit: Duration.toMillis(timeout) })
+        if (failure.reason === "timeout") {
+          return new TranspileTimeout({ path: source.path, limit: Duration.toMillis(timeout) })
+        }
         // a heap is empty between modules, so the module that fills it will do so again: no use in a retry
-        if (failure.reason === "memory") return new TranspileError({ path, detail: outOfMemory(failure) })
+        if (failure.reason === "memory") {
+          return new TranspileError({ path: source.path, detail: outOfMemory(failure) })
+        }
         return unavailable(failure)
       }
     ))
@@ -118,10 +122,6 @@ const service = (
     })
   }
 }
-
-/** A view into a shared pool would send the whole pool along. */
-const ownBuffer = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
 
 const outOfMemory = (failure: FarmFailure) => `cannot be transpiled: ${failure.detail}`
 

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Fence } from "../../src/coordination/Fence.ts"
 import { DatabaseError } from "../../src/domain/errors.ts"
 import { Fleet, realmUrl, valueOf } from "./engine.ts"
 
@@ -251,6 +252,24 @@ effect("the work stops when its last waiter leaves, and the path is free (S4)", 
     yield* Deferred.succeed((yield* self.started(1)).done, valueOf("again"))
     assert.deepStrictEqual(yield* Fiber.join(again), { value: valueOf("again"), origin: "computed" })
   }))
+
+effect(
+  "a reader that comes while the work is being stopped gets a run of its own, not its end (S4)",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const ended = yield* Deferred.make<void>()
+      const self = yield* replica({ lingers: Deferred.await(ended) })
+      const first = yield* start(self.get("a.ts"))
+      yield* self.started(0)
+      yield* start(Fiber.interrupt(first))
+      const second = yield* start(self.get("a.ts"))
+      yield* settle
+      yield* Deferred.succeed(ended, undefined)
+      yield* Deferred.succeed((yield* self.started(1)).done, valueOf("again"))
+      assert.strictEqual((yield* Fiber.join(second)).value.body, "again")
+    })
+)
 
 effect("a failing look into L2 is counted and the value is computed (S10)", () =>
   Effect.gen(function*() {

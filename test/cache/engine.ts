@@ -43,6 +43,8 @@ export interface Overrides {
   readonly shared?: Partial<ModuleTranspileTable["Service"]>
   readonly coordinator?: Partial<PopulateCoordinator["Service"]>
   readonly capacityBytes?: number
+  /** What a run that is stopped does before it ends. */
+  readonly lingers?: Effect.Effect<void>
   /** The engine's life; that of the fleet if not given. */
   readonly scope?: Scope.Scope
 }
@@ -94,7 +96,8 @@ const makeFleet = Effect.gen(function*() {
             Deferred.doneUnsafe(startAt(runs.push(run) - 1), Effect.succeed(run))
             return Deferred.await(run.done)
           })
-          return Effect.onInterrupt(begun, () => Effect.sync(() => run.stopped = true))
+          return Effect.onInterrupt(begun, () =>
+            Effect.andThen(Effect.sync(() => run.stopped = true), overrides.lingers ?? Effect.void))
         })
     }).pipe(Scope.provide(overrides.scope ?? scope))
     const key = (path: string, contentKey = `${path} 1`) =>

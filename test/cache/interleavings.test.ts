@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { type CacheKey, make } from "../../src/cache/CoherentCache.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
+import { Fence } from "../../src/coordination/Fence.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
 import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
@@ -120,9 +121,9 @@ const world = <A, E>(
   test: (world: Effect.Success<typeof makeWorld>) => Effect.Effect<A, E>
 ) => Effect.scoped(Effect.flatMap(makeWorld, test)).pipe(Effect.provide(Layer.fresh(shared)))
 
-const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>) => {
+const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>, preempt = 0.2) => {
   for (let seed = 1; seed <= count; seed++) {
-    const { exit, steps } = runSeeded(seed, program)
+    const { exit, steps } = runSeeded(seed, program, { preempt })
     assert.isDefined(exit, `seed ${seed} hangs after ${steps} steps`)
     assert.isTrue(exit !== undefined && Exit.isSuccess(exit), `seed ${seed}: ${inspect(exit)}`)
   }

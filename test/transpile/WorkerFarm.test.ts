@@ -111,6 +111,15 @@ describe("WorkerFarm", { timeout: 60_000 }, () => {
       assert.strictEqual(starts(), 2)
     }))
 
+  it.effect("replaces a thread that ends between two jobs, before the next one comes", () =>
+    Effect.gen(function*() {
+      const { begun, farm } = scripted()
+      const { run } = yield* farm
+      assert.strictEqual((yield* run("a", { do: "leave", value: "bye" })).value, "bye")
+      yield* begun(2, cell.starts)
+      assert.strictEqual((yield* run("a", answer("next"))).value, "next")
+    }))
+
   describe("the queue", () => {
     it.effect("is bounded: what does not fit is refused at once, and accepted later", () =>
       Effect.gen(function*() {

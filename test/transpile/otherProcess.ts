@@ -7,6 +7,10 @@ import { outputDigest } from "./samples.ts"
 const context = await Effect.runPromise(
   Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(Transpiler.layer({ workers: 2 }), scope))
 )
+// one that nobody ever asks
+await Effect.runPromise(
+  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(Transpiler.layer({ workers: 1 }), scope))
+)
 console.log(
   await Effect.runPromise(Effect.provideContext(
     Effect.gen(function*() {

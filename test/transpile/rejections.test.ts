@@ -28,8 +28,8 @@ layer(Transpiler.layerInline())("a module that cannot be transpiled", (it) => {
 
   it.effect("shows a window of a line that is too long to show", () =>
     Effect.gen(function*() {
-      const failure = yield* reject("min.js", `${"x=1;".repeat(500_000)})${"y=2;".repeat(1_000)}`)
-      assert.strictEqual(failure.column, 2_000_001)
+      const failure = yield* reject("min.js", `${"x=1;".repeat(20_000)})${"y=2;".repeat(1_000)}`)
+      assert.strictEqual(failure.column, 80_001)
       assert.isBelow(failure.codeFrame!.length, 400)
       assert.match(failure.codeFrame!, /^> 1 \| (x=1;)+\)(y=2;)+/)
     }))

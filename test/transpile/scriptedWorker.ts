@@ -4,6 +4,8 @@ import { parentPort, threadId, workerData } from "node:worker_threads"
 export type ScriptedJob =
   /** Answers at once. */
   | { readonly do: "answer"; readonly value: string }
+  /** Answers, then ends the thread. */
+  | { readonly do: "leave"; readonly value: string }
   /** Counts itself in `begun`, then answers when the gate opens. */
   | { readonly do: "wait"; readonly value: string }
   /** Counts itself in `begun`, then never ends. */
@@ -42,6 +44,9 @@ if (parentPort !== null) {
     switch (job.do) {
       case "answer":
         return answer(job.value)
+      case "leave":
+        answer(job.value)
+        return process.exit(0)
       case "wait":
         count(cell.begun)
         Atomics.wait(memory, cell.gate, 0)

@@ -229,13 +229,18 @@ export const realmContract = (it: Vitest.MethodsNonLive<Fleet>) => {
       }
     }))
 
-  it.effect("/_invalidate moves the generation and makes the next read new", () =>
+  it.effect("/_invalidate moves the generation, and the next read is made anew, once in the fleet", () =>
     Effect.gen(function*() {
       const { all, first, realm, second } = yield* Fleet
+      const transpiled = Effect.map(
+        Effect.forEach(all, (replica) => replica.status),
+        (counted) => counted.reduce((sum, status) => sum + (status["transpiles"] ?? 0), 0)
+      )
       const source = yield* realm({ "a.ts": versioned(1), "b.ts": versioned(1) })
       for (const body of [{ realmURL: source.url, path: "a.ts" }, { realmURL: source.url }]) {
         for (const replica of [...all, ...all]) yield* replica.ask(source.path("a.ts"))
         const before = generationOf(yield* second.ask(source.path("a.ts")))
+        const transpiles = yield* transpiled
         const answer = expectStatus(yield* post(first, "/_invalidate", body), 200)
         assert.strictEqual(answer.json["generation"], before + 1)
         for (const replica of all) {
@@ -243,6 +248,8 @@ export const realmContract = (it: Vitest.MethodsNonLive<Fleet>) => {
           assert.strictEqual(generationOf(read), before + 1)
           assert.notStrictEqual(read.headers["x-lockstep-cache"], "l1")
         }
+        // Not from the shared table either: made anew, by one of them.
+        assert.strictEqual(yield* transpiled, transpiles + 1)
       }
     }))
 

@@ -11,7 +11,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("the 
     it.effect(`${signal} lets a request under way complete, and exits 0 within 10 s`, () =>
       Effect.gen(function*() {
         const { first, realm, start } = yield* Fleet
-        const source = yield* realm({ "slow.ts": slowModule(`drained by ${signal}`), "quick.ts": versioned(1) })
+        const source = yield* realm({ "slow.ts": slowModule(`drained by ${signal}`, 1000), "quick.ts": versioned(1) })
         const leaving = yield* start()
         expectStatus(yield* leaving.ask(source.path("quick.ts")), 200)
         const request = yield* Effect.forkChild(leaving.ask(source.path("slow.ts")), { startImmediately: true })

@@ -1,7 +1,7 @@
-/** A module that Babel needs about two seconds for, so that something can happen meanwhile. `tag` is in its output. */
-export const slowModule = (tag: string): string => {
+/** A module that Babel needs about a second for, so that something can happen meanwhile. `tag` is in its output. */
+export const slowModule = (tag: string, functionCount = 2000): string => {
   const functions = Array.from(
-    { length: 4000 },
+    { length: functionCount },
     (_, n) =>
       `export const f${n} = <A extends { readonly n: number }>(a: A, b?: string | undefined): number => ` +
       `a.n > ${n} ? (b ?? "x").length + a.n * ${n} : [...Object.values(a)].map((v) => v + ${n}).length as number`

@@ -1,0 +1,76 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Option, Random } from "effect"
+import { inspect } from "node:util"
+import { Counters } from "../../src/coordination/Counters.ts"
+import { Generations } from "../../src/coordination/Generations.ts"
+import { Notifications } from "../../src/coordination/Notifications.ts"
+import { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
+import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { RealmTable } from "../../src/store/RealmTable.ts"
+import { Transaction } from "../../src/store/Transaction.ts"
+import { runSeeded } from "../support/seededScheduler.ts"
+
+const realmUrl = "http://test.example/realm/" as RealmUrl
+
+const tables = Layer.mergeAll(RealmTable.layerMemory, Transaction.layerMemory).pipe(
+  Layer.provide(MemoryDatabase.layer)
+)
+
+const services = Layer.mergeAll(Generations.layer, RealmWriteLock.layerMemory, PopulateCoordinator.layerMemory).pipe(
+  Layer.provideMerge(Layer.mergeAll(tables, Notifications.layerMemory, Counters.layer))
+)
+
+type Services = Layer.Success<typeof services>
+
+/** Interrupts the victim before any of its operations, as the seed picks, and then asks for the same again. */
+const interruptAnywhere = <A, E, E1>(
+  victim: Effect.Effect<A, E, Services>,
+  next: Effect.Effect<void, E1, Services>
+) => {
+  const program = Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(victim)
+    const turns = yield* Random.nextIntBetween(0, 60)
+    for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+    yield* Fiber.interrupt(fiber)
+    yield* Effect.timeout(next, "1 second")
+  }).pipe(Effect.provide(Layer.fresh(services)))
+  for (let seed = 1; seed <= 60; seed++) {
+    const { exit, steps } = runSeeded(seed, program, { preempt: 0.9 })
+    assert.isDefined(exit, `seed ${seed} hangs after ${steps} steps`)
+    assert.isTrue(exit !== undefined && Exit.isSuccess(exit), `seed ${seed}: ${inspect(exit)}`)
+  }
+}
+
+describe("whoever is interrupted, wherever that is, leaves the next one free to go on:", { timeout: 30_000 }, () => {
+  it("a question about generations", () => {
+    const view = Effect.flatMap(Generations, ({ view }) => view([realmUrl]))
+    interruptAnywhere(view, Effect.asVoid(view))
+  })
+
+  it("an election", () => {
+    const elected = Effect.flatMap(
+      PopulateCoordinator,
+      (coordinator) => coordinator.tryAcquireAndRun("key", Effect.yieldNow)
+    )
+    interruptAnywhere(
+      elected,
+      Effect.flatMap(elected, (won) => Option.isSome(won) ? Effect.void : Effect.fail("the key is taken for ever"))
+    )
+  })
+
+  it("a writer that holds a realm, or waits for it", () => {
+    const write = Effect.flatMap(RealmWriteLock, (lock) => lock.withLock(realmUrl)(Effect.yieldNow))
+    interruptAnywhere(Effect.all([write, write, write], { concurrency: "unbounded" }), write)
+  })
+
+  it("a transaction", () => {
+    const mount = Effect.flatMap(
+      RealmTable,
+      (realms) => realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+    )
+    const write = Effect.flatMap(Transaction, ({ run }) => run(Effect.andThen(mount, Effect.yieldNow)))
+    interruptAnywhere(write, write)
+  })
+})
