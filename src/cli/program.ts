@@ -12,10 +12,11 @@ import { realms } from "./realms.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
 import { unpublish } from "./unpublish.ts"
+import { verify } from "./verify.ts"
 
 const lockstep = Command.make("lockstep").pipe(
   Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
-  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, status, demo])
+  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, status, verify, demo])
 )
 
 // A variable that is set to nothing, as compose files do, is not set.

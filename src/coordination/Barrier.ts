@@ -81,11 +81,15 @@ export class Barrier extends Context.Service<Barrier, {
           now - (silence.get(member.bootId)?.since ?? now) >= member.leaseMillis * (1 + drift)
         )
         if (dead.length > 0) yield* Effect.ignore(replicas.forget(dead))
+        return new Set(dead)
       })
 
       const settle = Effect.fnUntraced(function*(watch: Watch, patience: number) {
         // Read after the commit: whoever registers later sees the generation in its first catch-up.
-        const others = yield* readMembers
+        const members = yield* readMembers
+        // The dead have no lease left, and find the change when they come back. A timer that fired early left them here.
+        const dead = yield* forgetDead(members)
+        const others = members.filter((member) => !dead.has(member))
         watch.waiting = new Set(others.map((member) => member.bootId))
         for (const bootId of watch.acked) watch.waiting.delete(bootId)
         // Counted from here, which is after the commit: by then every lease from before has ended (I1).

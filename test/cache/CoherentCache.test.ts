@@ -98,6 +98,7 @@ effect(
       yield* invalidate("a.ts", [self])
       yield* Deferred.succeed(old.done, valueOf("old"))
       yield* Fiber.join(before)
+      assert.strictEqual(self.engine.bytes(), 0)
       assert.isTrue(Option.isNone(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
       const after = yield* start(self.get("a.ts"))
       yield* Deferred.succeed((yield* self.started(1)).done, valueOf("new"))
@@ -125,6 +126,23 @@ effect(
       const again = yield* start(self.get("a.ts"))
       yield* Deferred.succeed((yield* self.started(2)).done, valueOf("a new"))
       assert.strictEqual((yield* Fiber.join(again)).value.body, "a new")
+    })
+)
+
+effect(
+  "an entry and a run of a realm that this replica has forgotten meanwhile are passed over",
+  () =>
+    Effect.gen(function*() {
+      const { replica } = yield* Fleet
+      const self = yield* replica()
+      const first = yield* start(self.get("a.ts"))
+      yield* Deferred.succeed((yield* self.started(0)).done, valueOf("cached"))
+      yield* Fiber.join(first)
+      // The fence of both hears of nothing any more.
+      const key = yield* self.key("a.ts")
+      const fence = new Fence()
+      const view = { ...key.view, fence, token: fence.capture() }
+      assert.strictEqual((yield* self.engine.get({ ...key, view })).origin, "l2")
     })
 )
 
@@ -337,6 +355,20 @@ effect(
       assert.strictEqual((yield* there.get("a.ts")).origin, "l1")
     })
 )
+
+effect("a loser takes a row that has appeared, whoever still holds the lock (S13)", () =>
+  Effect.gen(function*() {
+    const { replica } = yield* Fleet
+    const here = yield* replica()
+    const there = yield* replica({ coordinator: { tryAcquireAndRun: () => Effect.succeedNone } })
+    const loser = yield* start(there.get("a.ts"))
+    const winner = yield* start(here.get("a.ts"))
+    yield* Deferred.succeed((yield* here.started(0)).done, valueOf("one"))
+    yield* Fiber.join(winner)
+    yield* pass(200)
+    assert.deepStrictEqual(yield* Fiber.join(loser), { value: valueOf("one"), origin: "joined" })
+    assert.strictEqual(there.runs.length, 0)
+  }))
 
 effect("a replica that comes later finds the row (S6, S11)", () =>
   Effect.gen(function*() {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random } from "effect"
 import { type CacheKey, make } from "../../src/cache/CoherentCache.ts"
+import { Barrier } from "../../src/coordination/Barrier.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
 import { Fence } from "../../src/coordination/Fence.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
@@ -14,10 +15,11 @@ import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
+import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { inspect } from "node:util"
 import { runSeeded } from "../support/seededScheduler.ts"
-import { neverHeld } from "../coordination/leases.ts"
+import { memoryLease, neverHeld } from "../coordination/leases.ts"
 import { valueOf } from "./engine.ts"
 
 const realmUrl = "http://test.example/realm/" as RealmUrl
@@ -28,8 +30,9 @@ const shared = Layer.mergeAll(
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
     RealmTable.layerMemory,
+    ReplicaTable.layerMemory,
     Transaction.layerMemory
-  ).pipe(Layer.provide(MemoryDatabase.layer)),
+  ).pipe(Layer.provideMerge(MemoryDatabase.layer)),
   MemoryBus.layer,
   PopulateCoordinator.layerMemory,
   RealmWriteLock.layerMemory
@@ -43,8 +46,15 @@ const pause = Effect.flatMap(
   (times) => Effect.forEach(Array.from({ length: times }), () => Effect.yieldNow, { discard: true })
 )
 
+/** How replicas know what a realm is at: every read asks, or memory answers under a lease and writers wait for it. */
+const modes = {
+  "every read asks": Layer.mergeAll(neverHeld, Counters.layer),
+  "memory answers under a lease": memoryLease("replica")
+}
+type Mode = keyof typeof modes
+
 /** Two replicas of one realm whose files are counters, and all that is observed of them. */
-const makeWorld = Effect.gen(function*() {
+const makeWorld = Effect.fnUntraced(function*(mode: Mode) {
   const realms = yield* RealmTable
   const lock = yield* RealmWriteLock
   yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
@@ -56,13 +66,13 @@ const makeWorld = Effect.gen(function*() {
   let working = 0
 
   const replica = Effect.gen(function*() {
-    const context = yield* Layer.build(Layer.fresh(Layer.provideMerge(
-      Invalidation.layer,
-      Generations.layer().pipe(
-        Layer.provideMerge(Notifications.layerMemory),
-        Layer.provideMerge(Layer.mergeAll(Counters.layer, neverHeld))
-      )
+    const context = yield* Layer.build(Layer.fresh(Invalidation.layer.pipe(
+      Layer.provideMerge(Barrier.layer),
+      Layer.provideMerge(Generations.layer()),
+      Layer.provideMerge(Notifications.layerMemory),
+      Layer.provideMerge(modes[mode])
     )))
+    const barrier = yield* Effect.provide(Barrier, context)
     const generations = yield* Effect.provide(Generations, context)
     const invalidation = yield* Effect.provide(Invalidation, context)
     const engine = yield* make<CacheKey, ReturnType<typeof valueOf>, never, never>({
@@ -100,15 +110,19 @@ const makeWorld = Effect.gen(function*() {
 
     const edit = Effect.fnUntraced(function*(path: string) {
       yield* pause
-      yield* lock.withLock(realmUrl)(Effect.gen(function*() {
+      const { change, version } = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
         const { realms: [row] } = yield* realms.read([realmUrl])
         if (row === undefined) return yield* Effect.die("the realm is missing")
         const version = (files.get(path) ?? 0) + 1
         files.set(path, version)
         yield* pause
-        yield* invalidation.commit(row, (yield* Random.nextBoolean) ? [path] : "realm")
-        acknowledged.set(path, version)
+        return { version, change: yield* invalidation.commit(row, (yield* Random.nextBoolean) ? [path] : "realm") }
       }))
+      const acknowledge = Effect.sync(() => acknowledged.set(path, Math.max(version, acknowledged.get(path) ?? 0)))
+      // Where every read asks, nobody needs to be told: what is committed is seen.
+      yield* mode === "every read asks"
+        ? Effect.andThen(acknowledge, barrier.announce(change))
+        : Effect.andThen(barrier.confirm(change), acknowledge)
     })
     return { get, edit }
   })
@@ -117,9 +131,10 @@ const makeWorld = Effect.gen(function*() {
   return { replicas, acknowledged, executions, stale, working: () => working }
 })
 
-const world = <A, E>(
-  test: (world: Effect.Success<typeof makeWorld>) => Effect.Effect<A, E>
-) => Effect.scoped(Effect.flatMap(makeWorld, test)).pipe(Effect.provide(Layer.fresh(shared)))
+const worldOf = (mode: Mode) =>
+<A, E>(
+  test: (world: Effect.Success<ReturnType<typeof makeWorld>>) => Effect.Effect<A, E>
+) => Effect.scoped(Effect.flatMap(makeWorld(mode), test)).pipe(Effect.provide(Layer.fresh(shared)))
 
 const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>, preempt = 0.2) => {
   for (let seed = 1; seed <= count; seed++) {
@@ -129,7 +144,11 @@ const forEverySeed = <A, E>(count: number, program: Effect.Effect<A, E>, preempt
   }
 }
 
-describe("over every interleaving that a seed picks, on two replicas", { timeout: 60_000 }, () => {
+describe.each(Object.keys(modes) as Array<Mode>)("over every interleaving that a seed picks, on two replicas: %s", {
+  timeout: 60_000
+}, (mode) => {
+  const world = worldOf(mode)
+
   it("without edits each path is computed once, and everybody gets it", () => {
     forEverySeed(
       100,
@@ -147,7 +166,7 @@ describe("over every interleaving that a seed picks, on two replicas", { timeout
 
   it("no answer is older than what was acknowledged when its request began (I1)", () => {
     forEverySeed(
-      150,
+      100,
       world(Effect.fnUntraced(function*({ acknowledged, replicas, stale }) {
         const reader = Effect.gen(function*() {
           for (let round = 0; round < 4; round++) yield* (yield* pick(replicas)).get(yield* pick(paths))
@@ -167,7 +186,7 @@ describe("over every interleaving that a seed picks, on two replicas", { timeout
 
   it("readers and writers that are interrupted anywhere leave nothing behind that anybody waits for", () => {
     forEverySeed(
-      150,
+      100,
       world(Effect.fnUntraced(function*({ acknowledged, replicas, stale, working }) {
         const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
         for (let index = 0; index < 10; index++) {
@@ -191,6 +210,51 @@ describe("over every interleaving that a seed picks, on two replicas", { timeout
         }
         assert.deepStrictEqual(stale, [])
       }))
+    )
+  })
+})
+
+describe("over every point at which a seed interrupts readers", { timeout: 60_000 }, () => {
+  it("work that nobody waits for any more has stopped, and the next reader gets work of its own (S4)", () => {
+    forEverySeed(
+      200,
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+        const { incarnation, realms: [row] } = yield* realms.read([realmUrl])
+        if (row === undefined) return yield* Effect.die("the realm is missing")
+        const fence = new Fence()
+        let working = 0
+        let last = false
+        const engine = yield* make<CacheKey, ReturnType<typeof valueOf>, never, never>({
+          flow: "transpile",
+          capacityBytes: 1_000_000,
+          sizeOf: () => 1,
+          shared: yield* ModuleTranspileTable,
+          coordinator: yield* PopulateCoordinator,
+          counters: yield* Counters,
+          compute: () =>
+            last ? Effect.succeed(valueOf("last")) : Effect.acquireUseRelease(
+              Effect.sync(() => working++),
+              () => Effect.never,
+              () => Effect.sync(() => working--)
+            )
+        })
+        const get = engine.get({
+          view: { row, incarnation, fence, token: fence.capture() },
+          path: "a.ts",
+          contentKey: ""
+        })
+        const readers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(get))
+        for (const reader of readers) {
+          for (let turn = yield* Random.nextIntBetween(0, 30); turn > 0; turn--) yield* Effect.yieldNow
+          yield* Fiber.interrupt(reader)
+        }
+        assert.strictEqual(working, 0)
+        last = true
+        assert.strictEqual((yield* Effect.timeout(get, "1 second")).value.body, "last")
+      }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Layer.mergeAll(shared, Counters.layer)))),
+      0.9
     )
   })
 })

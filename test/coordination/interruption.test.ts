@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import { inspect } from "node:util"
 import { Counters } from "../../src/coordination/Counters.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
+import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
@@ -11,6 +12,7 @@ import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { runSeeded } from "../support/seededScheduler.ts"
+import { neverHeld } from "./leases.ts"
 
 const realmUrl = "http://test.example/realm/" as RealmUrl
 
@@ -18,8 +20,10 @@ const tables = Layer.mergeAll(RealmTable.layerMemory, Transaction.layerMemory).p
   Layer.provide(MemoryDatabase.layer)
 )
 
-const services = Layer.mergeAll(Generations.layer, RealmWriteLock.layerMemory, PopulateCoordinator.layerMemory).pipe(
-  Layer.provideMerge(Layer.mergeAll(tables, Notifications.layerMemory, Counters.layer))
+const services = Layer.mergeAll(Generations.layer(), RealmWriteLock.layerMemory, PopulateCoordinator.layerMemory).pipe(
+  Layer.provideMerge(Notifications.layerMemory),
+  Layer.provideMerge(Layer.mergeAll(tables, neverHeld, Counters.layer)),
+  Layer.provideMerge(MemoryBus.layer)
 )
 
 type Services = Layer.Success<typeof services>

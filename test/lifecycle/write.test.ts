@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { SourceCache } from "../../src/cache/SourceCache.ts"
 import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
+import { Barrier } from "../../src/coordination/Barrier.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import { DatabaseError } from "../../src/domain/errors.ts"
@@ -13,6 +14,7 @@ import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
+import { eventually } from "../support/eventually.ts"
 import { put } from "../realms/temporaryRealms.ts"
 import { notesUrl, oneReplica, publicUrl, publishedUrl, rowOf, served } from "./oneReplica.ts"
 
@@ -24,14 +26,29 @@ const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
     () => Effect.provide(Effect.andThen(put("a.ts", "export const a = 1"), test()), Layer.fresh(oneReplica))
   )
 
-/** What the other replicas are told from now on. */
+/** Begins to listen to what the other replicas are told of changes. */
 const overheard = Effect.gen(function*() {
-  const { subscribe } = yield* Notifications
+  const { notify, subscribe } = yield* Notifications
   const heard: Array<string> = []
+  let marks = 0
   yield* subscribe((event) => {
-    if (event._tag === "Message") heard.push(`${event.message.channel} ${event.message.payload}`)
+    if (event._tag !== "Message" || event.message.channel === "lockstep_acks") return
+    heard.push(`${event.message.channel} ${event.message.payload}`)
   })
-  return heard
+  return {
+    /** What was said since this was asked last. */
+    said: Effect.gen(function*() {
+      // What was sent before the mark has been heard when the mark has.
+      const mark = `mark ${++marks}`
+      yield* notify([{ channel: "realm_registry", payload: mark }])
+      const all = yield* eventually(
+        mark,
+        Effect.sync(() => heard),
+        (messages) => messages.includes(`realm_registry ${mark}`)
+      )
+      return all.splice(0).filter((message) => message !== `realm_registry ${mark}`)
+    })
+  }
 })
 
 const generationOf = (realmUrl: RealmUrl) => Effect.map(rowOf(realmUrl), (row) => row?.generation)
@@ -40,19 +57,25 @@ live(
   "a write replaces the file, moves the generation by one, and tells the others the path (S23)",
   () =>
     Effect.gen(function*() {
-      const heard = yield* overheard
+      const { said } = yield* overheard
       assert.deepStrictEqual(yield* putFile(notesUrl, "a.ts", Buffer.from("two")), {
         outcome: "replaced",
-        generation: 2
+        generation: 2,
+        replicas: { live: 1, acked: 1 }
       })
       assert.strictEqual(yield* served(notesUrl, "a.ts"), "two")
       assert.deepStrictEqual(yield* putFile(notesUrl, "dir/b.json", Buffer.from("{}")), {
         outcome: "created",
-        generation: 3
+        generation: 3,
+        replicas: { live: 1, acked: 1 }
       })
-      assert.deepStrictEqual(yield* deleteFile(notesUrl, "a.ts"), { outcome: "removed", generation: 4 })
+      assert.deepStrictEqual(yield* deleteFile(notesUrl, "a.ts"), {
+        outcome: "removed",
+        generation: 4,
+        replicas: { live: 1, acked: 1 }
+      })
       assert.isUndefined(yield* served(notesUrl, "a.ts"))
-      assert.deepStrictEqual(heard.filter((each) => each.startsWith("realm_file_changes")), [
+      assert.deepStrictEqual((yield* said).filter((each) => each.startsWith("realm_file_changes")), [
         `realm_file_changes ${notesUrl}:a.ts`,
         `realm_file_changes ${notesUrl}:dir/b.json`,
         `realm_file_changes ${notesUrl}:a.ts`
@@ -84,9 +107,9 @@ live("a module's new bytes are transpiled and served at once, and only they (S2)
 
 live("a write that is refused, or fails, moves nothing", () =>
   Effect.gen(function*() {
-    const heard = yield* overheard
+    const { said } = yield* overheard
     yield* publish({ sourceRealmUrl: notesUrl, publishedRealmUrl: publishedUrl })
-    heard.length = 0
+    yield* said
     const put = (realmUrl: RealmUrl, path: string) =>
       Effect.map(Effect.flip(putFile(realmUrl, path, Buffer.from("x"))), (error) => error._tag)
     for (const path of ["", "a/", "/a", "../a.ts", "a/../b.ts", "_atomic", "@1/a.ts", ".env", "a/.git/x", "a\0.ts"]) {
@@ -99,7 +122,7 @@ live("a write that is refused, or fails, moves nothing", () =>
     assert.strictEqual((yield* Effect.flip(deleteFile(notesUrl, "missing.ts")))._tag, "FileNotFound")
     assert.strictEqual(yield* generationOf(notesUrl), 1)
     assert.strictEqual(yield* generationOf(publishedUrl), 1)
-    assert.deepStrictEqual(heard, [])
+    assert.deepStrictEqual(yield* said, [])
   }).pipe(Effect.scoped))
 
 live("writes of one realm at once all take effect, each at a generation of its own", () =>
@@ -169,13 +192,13 @@ for (const { survive, target, told } of targets) {
         const { read, write } = yield* rows
         yield* write("a.ts")
         yield* write("b.ts")
-        const heard = yield* overheard
-        assert.strictEqual(yield* invalidate(notesUrl, target), 2)
+        const { said } = yield* overheard
+        assert.strictEqual((yield* invalidate(notesUrl, target)).generation, 2)
         assert.deepStrictEqual([yield* read("a.ts"), yield* read("b.ts")], survive)
         // A writer that began before it, also where there was no row.
         assert.deepStrictEqual([yield* write("a.ts"), yield* write("b.ts")], survive)
         assert.deepStrictEqual([yield* read("a.ts"), yield* read("b.ts")], survive)
-        assert.deepStrictEqual(heard.filter((each) => !each.startsWith("lockstep_generations")), told)
+        assert.deepStrictEqual((yield* said).filter((each) => !each.startsWith("lockstep_generations")), told)
       }).pipe(Effect.scoped)
   )
 }
@@ -200,11 +223,12 @@ live(
       if (stale === undefined) return yield* Effect.die("the realm is missing")
       yield* putFile(notesUrl, "other.json", Buffer.from("{}"))
       yield* write("a.ts")
-      const heard = yield* overheard
+      const { said } = yield* overheard
+      yield* said
       assert.strictEqual((yield* Effect.flip(commit(stale, ["a.ts"])))._tag, "CommitConflict")
       assert.deepStrictEqual(yield* read("a.ts"), [true, true])
       assert.strictEqual(yield* generationOf(notesUrl), 2)
-      assert.deepStrictEqual(heard, [])
+      assert.deepStrictEqual(yield* said, [])
     }).pipe(Effect.scoped)
 )
 
@@ -214,10 +238,19 @@ live("an announcement that cannot be sent does not fail what is committed", () =
     const deaf = Layer.mock(Notifications, { subscribe: () => Effect.void, notify: () => down })
     const { invalidate } = yield* Effect.provide(
       Invalidation,
-      Layer.fresh(Invalidation.layer).pipe(Layer.provide(Layer.fresh(Generations.layer)), Layer.provide(deaf))
+      Layer.fresh(Invalidation.layer).pipe(
+        Layer.provide(Layer.fresh(Barrier.layer)),
+        Layer.provide(Layer.fresh(Generations.layer())),
+        Layer.provide(deaf)
+      )
     )
     for (const target of [["a.ts"], "realm", "definitions"] as const) yield* invalidate(notesUrl, target)
     assert.strictEqual(yield* generationOf(notesUrl), 4)
-    yield* put("a.ts", "seen by the others' own reads")
-    assert.strictEqual(yield* served(notesUrl, "a.ts"), "seen by the others' own reads")
+    // The others find it by themselves.
+    const generations = yield* Generations
+    yield* eventually(
+      "the catch-up of a replica that was not told",
+      generations.view([notesUrl]),
+      ([view]) => view?.row.generation === 4
+    )
   }))

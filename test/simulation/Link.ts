@@ -28,6 +28,10 @@ export class Connection {
     this.#purpose = purpose
   }
 
+  isOf(process: Process): boolean {
+    return this.#link.process === process
+  }
+
   /** What the server does when it finds the connection ended: roll back, free locks. */
   onServer(ended: () => void): void {
     this.#serverSide.push(ended)

@@ -12,6 +12,8 @@ export const end = 30_000
 export interface Plan {
   /** Nothing fails: only delays and the order of things differ. */
   readonly calm: boolean
+  /** Nothing keeps the replicas from PostgreSQL, and none of them ends: L2 and the coordination work throughout. */
+  readonly healthy: boolean
   readonly weather: Weather
   readonly mishaps: Mishaps
   readonly leases: ReadonlyArray<number>
@@ -47,7 +49,9 @@ export const draw = (simulation: Simulation): Plan => {
   const { random } = simulation
   const calm = simulation.chance(0.1)
   const sometimes = <A>(value: () => A, otherwise: A): A => simulation.chance(0.4) && !calm ? value() : otherwise
-  const upTo = (most: number) => sometimes(() => 1 + Math.trunc(random() * most), 0)
+  const healthy = calm || simulation.chance(0.2)
+  const unlessHealthy = <A>(value: A, otherwise: A): A => healthy ? otherwise : value
+  const upTo = (most: number) => unlessHealthy(sometimes(() => 1 + Math.trunc(random() * most), 0), 0)
   // Half of the runs sit on the edges of what clocks may drift.
   const edge = simulation.chance(0.5)
   const skew = sometimes(() => 1_000, 0)
@@ -55,10 +59,11 @@ export const draw = (simulation: Simulation): Plan => {
   simulation.preempt = simulation.pick([0, 0.02, 0.1])
   return {
     calm,
+    healthy,
     weather: {
       latency: simulation.pick([0.5, 3, 15]),
       tail: simulation.pick([0, 0.1, 0.3]),
-      failing: sometimes(() => simulation.pick([0.01, 0.05]), 0)
+      failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0)
     },
     mishaps: {
       lost: sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
@@ -80,8 +85,8 @@ export const draw = (simulation: Simulation): Plan => {
     terminations: upTo(3),
     wallSteps: upTo(2),
     crashes: upTo(2),
-    struckCommits: sometimes(() => 0.3, 0),
-    lostLocks: sometimes(() => 0.2, 0),
+    struckCommits: unlessHealthy(sometimes(() => 0.3, 0), 0),
+    lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,
     clock: () => ({
       rate: 1 + (edge ? simulation.pick([-1, 1]) : 2 * random() - 1) * 0.0099,

@@ -31,7 +31,7 @@ interface Blocked {
 }
 
 /** Rows of one key in these maps are one row of PostgreSQL, so they are locked and re-read together. */
-const rowOf: Readonly<Record<string, string>> = { insertFloors: "realms", moves: "realms" }
+const rowOf: Readonly<Record<string, string>> = { insertFloors: "realms", moves: "realms", renewals: "replicas" }
 
 const unlogged = /^cache /
 
@@ -44,7 +44,9 @@ const unlogged = /^cache /
  */
 export class Postgres {
   readonly committed = new Map<string, Map<unknown, unknown>>(
-    ["realms", "insertFloors", "moves", "versions", "copies", "jobs", "replicas"].map((name) => [name, new Map()])
+    ["realms", "insertFloors", "moves", "versions", "copies", "jobs", "replicas", "renewals"].map((
+      name
+    ) => [name, new Map()])
   )
   /** The transaction that last moved each realm (`changed_xid`). */
   readonly changedBy = new Map<string, number>()
@@ -224,6 +226,7 @@ export class Postgres {
       copies: layer("copies"),
       jobs: layer("jobs"),
       replicas: layer("replicas"),
+      renewals: layer("renewals"),
       caches: new Map(["module_transpile_cache", "modules"].map((name) => [name, layer(`cache ${name}`)])),
       incarnation: this.incarnation
     }

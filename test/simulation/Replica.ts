@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Result } from "effect"
+import { Context, Effect, Layer, Option, Result } from "effect"
 import { type CacheKey, type CoherentCache, make } from "../../src/cache/CoherentCache.ts"
 import { SourceCache } from "../../src/cache/SourceCache.ts"
 import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
@@ -48,7 +48,7 @@ export class FencedCache
   )
 {}
 
-const layerFenced = (world: World, process: Process) =>
+const layerFenced = (world: World) =>
   Layer.effect(
     FencedCache,
     Effect.gen(function*() {
@@ -62,7 +62,6 @@ const layerFenced = (world: World, process: Process) =>
         counters: yield* Counters,
         compute: ({ path, view }) =>
           world.execution(
-            process,
             view,
             path,
             Effect.gen(function*() {
@@ -73,8 +72,10 @@ const layerFenced = (world: World, process: Process) =>
           ),
         shared: {
           read: (realmUrl, path, key) =>
-            Effect.map(table.read(realmUrl, path, key), (row) =>
-              row._tag === "None" ? row : { ...row, value: row.value.definitions[0]?.name ?? "" }),
+            Effect.map(
+              table.read(realmUrl, path, key),
+              Option.map(({ definitions }) => definitions[0]?.name ?? "")
+            ),
           write: (realmUrl, path, key, token, value) =>
             world.written(
               realmUrl,
@@ -118,7 +119,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     Invalidation.layer,
     SourceCache.layer(1_000_000),
     TranspiledModuleCache.layer(1_000_000),
-    layerFenced(world, process)
+    layerFenced(world)
   ).pipe(
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(Layer.mergeAll(
@@ -190,6 +191,14 @@ export class Replica {
       (exit) => {
         if (exit._tag === "Success") return answered(Result.succeed(exit.value))
         const [reason] = exit.cause.reasons
+        if (reason?._tag !== "Fail") {
+          console.log(
+            JSON.stringify(exit.cause.reasons.map((r) => r._tag === "Die" ? (r.defect as Error).stack : r._tag)).slice(
+              0,
+              900
+            )
+          )
+        }
         answered(Result.fail(reason?._tag === "Fail" ? reason.error : "died"))
       }
     )

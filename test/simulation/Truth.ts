@@ -87,6 +87,12 @@ export class Truth {
     return false
   }
 
+  /** How long ago, at `start`, the generation was superseded. */
+  stalenessOf(generation: number, start: number): number {
+    const next = this.#committed.find((each) => each.generation > generation)
+    return next === undefined ? 0 : Math.max(0, start - next.at)
+  }
+
   stateOf(generation: number): State | undefined {
     return this.states.find((state) => state.generation === generation)
   }

@@ -75,13 +75,15 @@ export class World {
   /** What a transpile takes. */
   readonly work: Effect.Effect<void> = Effect.suspend(() => {
     const { simulation } = this
-    return Effect.sleep(simulation.chance(this.plan.slowWork) ? simulation.between(300, 2_500) : simulation.between(1, 20))
+    return Effect.sleep(
+      simulation.chance(this.plan.slowWork) ? simulation.between(300, 2_500) : simulation.between(1, 20)
+    )
   })
 
   /** Watches one computation of the fenced cache (I5). */
-  execution<A, E>(process: Process, view: RealmView, path: string, run: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  execution<A, E>(view: RealmView, path: string, run: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
-      const ended = this.history.executionBegan(view.row.realmUrl, path, view.row.generation, process.name)
+      const ended = this.history.executions.began(view.row.realmUrl, path, view.row.generation)
       return Effect.onExit(run, (exit) => Effect.sync(() => ended(exit._tag === "Success")))
     })
   }
@@ -91,7 +93,7 @@ export class World {
     return Effect.onExit(write, (exit) =>
       Effect.sync(() => {
         const outcome = exit._tag === "Failure" ? "failed" : exit.value ? "accepted" : "refused"
-        this.history.rowWritten(realmUrl, path, token.generation, outcome)
+        this.history.executions.written(realmUrl, path, token.generation, outcome)
       }))
   }
 

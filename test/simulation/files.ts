@@ -45,7 +45,7 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
       // What was begun goes on when its caller is interrupted or frozen; only the answer is late.
       simulation.after(simulation.random() * slowest, () => {
         if (process.state === "dead") return
-        const result = simulation.chance(disk.failing)
+        const result: Result.Result<A, E | FileFailure> = simulation.chance(disk.failing)
           ? Result.fail(new FileFailure({ operation, path, code: "EIO", detail: "input/output error" }))
           : work()
         process.after(simulation.random() * slowest, () => resume(Effect.fromResult(result)))

@@ -38,15 +38,22 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
         const write = <A>(operation: string, statement: (tables: MemoryTables) => A) =>
           query<A>(operation, (answer) => postgres.write(link.process, undefined, statement, answer))
 
+        // Counted on over memberships of this boot: one that was forgotten is not taken for the next.
+        const renewed = (tables: MemoryTables) => {
+          const renewals = (tables.renewals.get(member.bootId) ?? 0) + 1
+          tables.renewals.set(member.bootId, renewals)
+          tables.replicas.set(member.bootId, { ...member, renewals })
+        }
+
         return {
           inbox,
           renew: write("renew", (tables) => {
-            const known = tables.replicas.get(member.bootId)
-            if (known !== undefined) tables.replicas.set(member.bootId, { ...known, renewals: known.renewals + 1 })
-            return known !== undefined
+            const known = tables.replicas.has(member.bootId)
+            if (known) renewed(tables)
+            return known
           }),
           register: write("register", (tables) => {
-            if (!tables.replicas.has(member.bootId)) tables.replicas.set(member.bootId, { ...member, renewals: 0 })
+            if (!tables.replicas.has(member.bootId)) renewed(tables)
           }),
           catchUp: (cursor) =>
             query<CatchUp>("catch up", (answer) =>

@@ -1,0 +1,204 @@
+import { Effect } from "effect"
+import { SourceCache } from "../../src/cache/SourceCache.ts"
+import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
+import { requestedRealm } from "../../src/http/RequestedRealm.ts"
+import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
+import { collect } from "../../src/lifecycle/Collector.ts"
+import { publish } from "../../src/lifecycle/publish.ts"
+import { unpublish } from "../../src/lifecycle/retire.ts"
+import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
+import type { Answer, Question } from "./History.ts"
+import { FencedCache, type Replica } from "./Replica.ts"
+import { publicUrl, publishedUrls, sourceUrl, type World } from "./World.ts"
+
+/** A GET, from its realm to its bytes, as the HTTP handler does it. */
+const get = Effect.fnUntraced(function*({ flow, name, realmUrl, token, version }: Question) {
+  const path = version === undefined ? name : `@${version}/${name}`
+  const { immutable, path: within, view } = yield* requestedRealm({
+    origin: new URL(publicUrl).origin,
+    rawPath: new URL(realmUrl).pathname + path,
+    publicUrl,
+    minGeneration: token === 0 ? undefined : String(token)
+  })
+  const shown = { generation: view.row.generation, unconfirmed: view.unconfirmed === true }
+  if (flow === "fenced" && !immutable) {
+    const fenced = yield* FencedCache
+    const { value } = yield* fenced.get({ view, path: within, contentKey: "" })
+    return { _tag: "File", text: value, ...shown } satisfies Answer
+  }
+  const sources = yield* SourceCache
+  const modules = yield* TranspiledModuleCache
+  const { value } = yield* modules.get(view, yield* sources.read(view, within))
+  return { _tag: "File", text: Buffer.from(value.body).toString(), ...shown } satisfies Answer
+})
+
+const failed = (error: "died" | { readonly _tag: string }): Answer => {
+  if (error === "died") return { _tag: "Failed", reason: "died" }
+  return error._tag === "RealmNotFound" ? { _tag: "NoRealm" } : { _tag: "Failed", reason: error._tag }
+}
+
+/** Asks a replica over a network that is quick but not instant; `ended` is called once, unless nobody answers. */
+export const ask = (world: World, replica: Replica, question: Question, ended: (answer: Answer) => void): void => {
+  const { plan, simulation } = world
+  const answered = world.history.asked(question)
+  simulation.after(simulation.random() * 2, () => {
+    const request = replica.handle(get(question), (result) => {
+      simulation.after(simulation.random() * 2, () => {
+        const answer = result._tag === "Success" ? result.success : failed(result.failure)
+        if (disconnected) return
+        answered(answer)
+        ended(answer)
+      })
+    })
+    let disconnected = false
+    if (request === undefined) {
+      const refused: Answer = { _tag: "Failed", reason: "refused" }
+      answered(refused)
+      return ended(refused)
+    }
+    if (simulation.chance(plan.disconnects)) {
+      simulation.after(simulation.random() * 40, () => {
+        disconnected = true
+        request.interrupt()
+        ended({ _tag: "Failed", reason: "disconnected" })
+      })
+    }
+  })
+}
+
+/** Asks random replicas for random files until `until`. */
+export const startReader = (world: World, until: number): void => {
+  const { simulation } = world
+  // The newest generation of each realm that this reader knows of.
+  const known = new Map<string, number>()
+  const next = (): void => {
+    if (simulation.now > until) return
+    const realmUrl = simulation.pick([sourceUrl, ...publishedUrls])
+    const flow = simulation.pick(["module", "fenced"] as const)
+    const replica = simulation.pick(world.replicas)
+    const newest = known.get(realmUrl) ?? 0
+    const isVersion = newest > 0 && realmUrl !== sourceUrl && simulation.chance(0.05)
+    const question: Question = {
+      place: replica.identity.place,
+      truth: world.truth(realmUrl),
+      realmUrl,
+      name: simulation.pick(flow === "fenced" || isVersion ? ["a.ts", "b.ts"] : ["a.ts", "b.ts", "c"]),
+      flow,
+      version: isVersion ? newest : undefined,
+      token: newest > 0 && simulation.chance(0.1) && !isVersion ? newest : 0
+    }
+    let waiting = true
+    const goOn = () => {
+      if (!waiting) return
+      waiting = false
+      simulation.after(simulation.random() * 50, next)
+    }
+    ask(world, replica, question, (answer) => {
+      if (answer._tag === "File" && question.version === undefined) {
+        known.set(realmUrl, Math.max(answer.generation, known.get(realmUrl) ?? 0))
+      }
+      goOn()
+    })
+    // A reader that is kept waiting asks elsewhere meanwhile.
+    simulation.after(300, goOn)
+  }
+  simulation.after(simulation.random() * 50, next)
+}
+
+/** Changes things on random replicas until `until`. */
+export const startWriter = (world: World, name: string, until: number): void => {
+  const { history, simulation } = world
+  let version = 0
+  const next = (): void => {
+    if (simulation.now > until) return
+    const replica = simulation.pick(world.replicas)
+    const waitsForAll = simulation.chance(0.5)
+    const operation = simulation.random()
+    let waiting = true
+    const goOn = () => {
+      if (!waiting) return
+      waiting = false
+      simulation.after(simulation.random() * simulation.pick([20, 300]), next)
+    }
+    const does = (
+      what: string,
+      program: Effect.Effect<
+        Told,
+        { readonly _tag: string },
+        Parameters<Replica["handle"]>[0] extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+      >
+    ) => {
+      history.note(`${name} has replica ${replica.identity.place} ${what}`)
+      const begun = replica.handle(program, (result) =>
+        simulation.after(simulation.random() * 2, () => {
+          if (result._tag === "Success") {
+            const { everywhere, generation, realmUrl } = result.success
+            history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
+            if (everywhere) world.truth(realmUrl).returned(simulation.now, generation)
+          } else {
+            const reason = result.failure === "died" ? "died" : result.failure._tag
+            history.note(`${name}: replica ${replica.identity.place} failed to ${what}: ${reason}`)
+          }
+          goOn()
+        }))
+      if (begun === undefined) goOn()
+    }
+    if (operation < 0.35) {
+      const target = simulation.pick(publishedUrls)
+      does(`publish ${target}`, publishing(target))
+    } else if (operation < 0.42) {
+      const target = simulation.pick(publishedUrls)
+      does(`unpublish ${target}`, unpublishing(target))
+    } else if (operation < 0.47) {
+      does("invalidate the source", invalidating)
+    } else if (operation < 0.52) {
+      does("delete c.gts", deleting("c.gts", waitsForAll))
+    } else {
+      const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
+      does(`put ${path}`, putting(path, `${path} ${name} ${++version}`, waitsForAll))
+    }
+    simulation.after(4_000, goOn)
+  }
+  simulation.after(simulation.random() * 100, next)
+}
+
+interface Told {
+  readonly realmUrl: string
+  readonly generation: number
+  /** Whether nobody may answer from before it now. */
+  readonly everywhere: boolean
+}
+
+const publishing = (publishedRealmUrl: typeof sourceUrl) =>
+  Effect.map(
+    publish({ sourceRealmUrl: sourceUrl, publishedRealmUrl }),
+    ({ generation }): Told => ({ realmUrl: publishedRealmUrl, generation, everywhere: true })
+  )
+
+const unpublishing = (realmUrl: typeof sourceUrl) =>
+  Effect.map(unpublish(realmUrl), ({ generation }): Told => ({ realmUrl, generation, everywhere: true }))
+
+const invalidating = Effect.gen(function*() {
+  const invalidation = yield* Invalidation
+  const { generation } = yield* invalidation.invalidate(sourceUrl, "realm")
+  return { realmUrl: sourceUrl, generation, everywhere: false } satisfies Told
+})
+
+const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
+  const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
+  return { realmUrl: sourceUrl, generation, everywhere: waitsForAll } satisfies Told
+})
+
+const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
+  const { generation } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
+  return { realmUrl: sourceUrl, generation, everywhere: waitsForAll } satisfies Told
+})
+
+/** Collects on one replica, with everything scaled down to the length of a run. */
+export const collecting = collect({
+  versions: 2,
+  versionAge: "4 seconds",
+  copyAge: "1500 millis",
+  tombstones: 0,
+  settle: "400 millis"
+})

@@ -1,0 +1,80 @@
+import { startFaults } from "./faults.ts"
+import { ask, startReader, startWriter } from "./clients.ts"
+import { History } from "./History.ts"
+import { draw, end, faultsEnd, healed } from "./Plan.ts"
+import { Simulation } from "./Simulation.ts"
+import { resolve } from "./Truth.ts"
+import { publishedUrls, sourceUrl, World } from "./World.ts"
+
+/** What came of one seed. */
+export interface Outcome {
+  readonly seed: number
+  /** Equal for two runs exactly if they went the same way. */
+  readonly hash: string
+  readonly steps: number
+  readonly reads: number
+  readonly failures: number
+  readonly stalest: number
+  readonly executions: number
+  readonly violations: ReadonlyArray<string>
+  readonly lines: ReadonlyArray<string>
+}
+
+/** Runs one seed to its end and holds everything that was answered against what was true. */
+export const runTrial = (seed: number): Outcome => {
+  const simulation = new Simulation(seed)
+  const plan = draw(simulation)
+  const history = new History(simulation, Math.max(...plan.leases))
+  const world = new World(simulation, plan, history)
+  for (const place of plan.leases.keys()) world.boot(place)
+  startFaults(world)
+  for (let index = 0; index < 5; index++) startReader(world, faultsEnd + 3_000)
+  for (let index = 0; index < 2; index++) startWriter(world, `writer ${index}`, faultsEnd)
+  simulation.run(healed)
+  askEverywhere(world)
+  simulation.run(end)
+  if (plan.healthy) history.executions.check()
+  return {
+    seed,
+    hash: simulation.hash.toString(16).padStart(8, "0"),
+    steps: simulation.steps,
+    reads: history.reads,
+    failures: history.failures,
+    stalest: history.stalest,
+    executions: history.executions.total,
+    violations: history.violations,
+    lines: history.lines
+  }
+}
+
+/** I6: when the faults have ended and the bound is over, every replica answers, and answers what is true. */
+const askEverywhere = (world: World): void => {
+  const { history, simulation } = world
+  for (const replica of world.replicas) {
+    const { place } = replica.identity
+    if (!replica.holdsLease) history.violated("I6", `replica ${place} holds no lease long after the faults`)
+    for (const realmUrl of [sourceUrl, ...publishedUrls]) {
+      for (const flow of ["module", "fenced"] as const) {
+        for (const name of flow === "module" ? ["a.ts", "b.ts", "c"] : ["a.ts", "b.ts"]) {
+          const truth = world.truth(realmUrl)
+          let answered = false
+          ask(world, replica, { place, truth, realmUrl, name, flow, version: undefined, token: 0 }, (answer) => {
+            answered = true
+            const state = truth.states.at(-1)
+            const wrong = (detail: string) =>
+              history.violated("I6", `replica ${place} on ${realmUrl}${name} by ${flow}: ${detail}`)
+            if (answer._tag === "Failed") return wrong(answer.reason)
+            if (answer._tag === "NoRealm") return state?.files === undefined ? undefined : wrong("no such realm")
+            if (answer.generation !== truth.generation) wrong(`${answer.generation} instead of ${truth.generation}`)
+            const text = resolve(state?.files, name)
+            // A file of a source realm may have been changed by somebody who never committed it.
+            if (!truth.isSource && answer.text !== text) wrong(`"${answer.text}" instead of "${text}"`)
+          })
+          simulation.after(12_000, () => {
+            if (!answered) history.violated("I7", `replica ${place} has not answered for ${realmUrl}${name} by ${flow}`)
+          })
+        }
+      }
+    }
+  }
+}
