@@ -47,7 +47,8 @@ export class Generations extends Context.Service<Generations, {
         const unconfirmed = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, error: DatabaseError) {
           const now = yield* Clock.currentTimeMillis
           const known = now - lease.heardAt() <= partitionBound ? memory.lookUp(urls) : undefined
-          if (known === undefined) return yield* error
+          // That there is no such realm cannot be said with a warning: a 404 would look like an answer (I2).
+          if (known === undefined || known.length === 0) return yield* error
           return known.map((view): RealmView => ({ ...view, unconfirmed: true }))
         })
         const confirmed = onPartition === "refuse"

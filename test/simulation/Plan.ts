@@ -25,7 +25,7 @@ export interface Plan {
   /** How many transpiles take seconds. */
   readonly slowWork: number
   /** How many requests their clients give up. */
-  readonly disconnects: number
+  disconnects: number
   readonly failingFiles: number
   /** How many of each befall one replica. */
   readonly pauses: number

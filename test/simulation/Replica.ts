@@ -191,14 +191,6 @@ export class Replica {
       (exit) => {
         if (exit._tag === "Success") return answered(Result.succeed(exit.value))
         const [reason] = exit.cause.reasons
-        if (reason?._tag !== "Fail") {
-          console.log(
-            JSON.stringify(exit.cause.reasons.map((r) => r._tag === "Die" ? (r.defect as Error).stack : r._tag)).slice(
-              0,
-              900
-            )
-          )
-        }
         answered(Result.fail(reason?._tag === "Fail" ? reason.error : "died"))
       }
     )

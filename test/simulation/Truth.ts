@@ -92,8 +92,4 @@ export class Truth {
     const next = this.#committed.find((each) => each.generation > generation)
     return next === undefined ? 0 : Math.max(0, start - next.at)
   }
-
-  stateOf(generation: number): State | undefined {
-    return this.states.find((state) => state.generation === generation)
-  }
 }

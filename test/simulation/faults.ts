@@ -100,7 +100,8 @@ export const startFaults = (world: World): void => {
   simulation.after(faultsEnd, () => {
     plan.weather.failing = 0
     world.disk.failing = 0
-    world.plan.mishaps.lost = 0
+    plan.disconnects = 0
+    plan.mishaps.lost = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
   })
