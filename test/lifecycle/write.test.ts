@@ -212,12 +212,18 @@ live("an announcement that cannot be sent does not fail what is committed", () =
   Effect.gen(function*() {
     const down = Effect.fail(new DatabaseError({ operation: "notify", cause: new Error("down") }))
     const deaf = Layer.mock(Notifications, { subscribe: () => Effect.void, notify: () => down })
-    const { invalidate } = yield* Effect.provide(
-      Invalidation,
-      Layer.fresh(Invalidation.layer).pipe(Layer.provide(Layer.fresh(Generations.layer)), Layer.provide(deaf))
+    const replica = yield* Layer.build(
+      Layer.fresh(Invalidation.layer).pipe(Layer.provideMerge(Layer.fresh(Generations.layer)), Layer.provide(deaf))
     )
+    const { invalidate } = yield* Effect.provide(Invalidation, replica)
+    const { view } = yield* Effect.provide(Generations, replica)
+    // Nobody tells it of its own change either: it is applied here, path by path.
+    const [before] = yield* view([notesUrl])
+    yield* invalidate(notesUrl, ["b.ts"])
+    assert.isTrue(before?.fence.holds(before.token, "a.ts"))
+    assert.isFalse(before?.fence.holds(before.token, "b.ts"))
     for (const target of [["a.ts"], "realm", "definitions"] as const) yield* invalidate(notesUrl, target)
-    assert.strictEqual(yield* generationOf(notesUrl), 4)
+    assert.strictEqual(yield* generationOf(notesUrl), 5)
     yield* put("a.ts", "seen by the others' own reads")
     assert.strictEqual(yield* served(notesUrl, "a.ts"), "seen by the others' own reads")
-  }))
+  }).pipe(Effect.scoped))
