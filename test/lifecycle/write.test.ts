@@ -244,6 +244,13 @@ live("an announcement that cannot be sent does not fail what is committed", () =
         Layer.provide(deaf)
       )
     )
+    const { invalidate } = yield* Effect.provide(Invalidation, replica)
+    const { view } = yield* Effect.provide(Generations, replica)
+    // Nobody tells it of its own change either: it is applied here, path by path.
+    const [before] = yield* view([notesUrl])
+    yield* invalidate(notesUrl, ["b.ts"])
+    assert.isTrue(before?.fence.holds(before.token, "a.ts"))
+    assert.isFalse(before?.fence.holds(before.token, "b.ts"))
     for (const target of [["a.ts"], "realm", "definitions"] as const) yield* invalidate(notesUrl, target)
     assert.strictEqual(yield* generationOf(notesUrl), 4)
     // The others find it by themselves.

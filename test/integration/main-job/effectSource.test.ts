@@ -35,7 +35,7 @@ layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "60 secon
           const served = yield* Effect.forEach(
             modules,
             (path) =>
-              Effect.all([first, second].map((replica) => replica.ask(`/effect/${path}`)), {
+              Effect.forEach([first, second], (replica) => replica.ask(`/effect/${path}`), {
                 concurrency: "unbounded"
               }),
             { concurrency: "unbounded" }
