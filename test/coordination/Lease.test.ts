@@ -352,7 +352,9 @@ it.effect("however many generations are told at once, each fits a payload of Pos
     }
     yield* settle
     const payloads = acknowledgements(script)
-    for (const payload of payloads) assert.isBelow(Buffer.byteLength(payload), 8_000)
+    for (const payload of payloads) {
+      assert.isBelow(Buffer.byteLength(payload), 8_000)
+    }
     const told = payloads.flatMap((payload) =>
       (JSON.parse(payload) as { a: ReadonlyArray<readonly [string, number]> }).a
     )

@@ -236,11 +236,10 @@ live("an announcement that cannot be sent does not fail what is committed", () =
   Effect.gen(function*() {
     const down = Effect.fail(new DatabaseError({ operation: "notify", cause: new Error("down") }))
     const deaf = Layer.mock(Notifications, { subscribe: () => Effect.void, notify: () => down })
-    const { invalidate } = yield* Effect.provide(
-      Invalidation,
+    const replica = yield* Layer.build(
       Layer.fresh(Invalidation.layer).pipe(
         Layer.provide(Layer.fresh(Barrier.layer)),
-        Layer.provide(Layer.fresh(Generations.layer())),
+        Layer.provideMerge(Layer.fresh(Generations.layer())),
         Layer.provide(deaf)
       )
     )
@@ -252,12 +251,12 @@ live("an announcement that cannot be sent does not fail what is committed", () =
     assert.isTrue(before?.fence.holds(before.token, "a.ts"))
     assert.isFalse(before?.fence.holds(before.token, "b.ts"))
     for (const target of [["a.ts"], "realm", "definitions"] as const) yield* invalidate(notesUrl, target)
-    assert.strictEqual(yield* generationOf(notesUrl), 4)
+    assert.strictEqual(yield* generationOf(notesUrl), 5)
     // The others find it by themselves.
     const generations = yield* Generations
     yield* eventually(
       "the catch-up of a replica that was not told",
       generations.view([notesUrl]),
-      ([view]) => view?.row.generation === 4
+      ([view]) => view?.row.generation === 5
     )
-  }))
+  }).pipe(Effect.scoped))

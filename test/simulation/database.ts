@@ -56,11 +56,12 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
           open.connection.onServer(rollBack)
           const exit = yield* Effect.exit(restore(Effect.provideService(work, CurrentTransaction, open)))
           if (Exit.isSuccess(exit)) {
-            yield* Effect.ensuring(
-              open.connection.call<void>("commit a transaction", (answer) => {
-                if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
-              }),
-              Effect.sync(() => link.connections.delete(open.connection))
+            // A commit that failed, or whose fate is not known, ends its connection: nothing may stay open.
+            yield* open.connection.call<void>("commit a transaction", (answer) => {
+              if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
+            }).pipe(
+              Effect.onError(() => Effect.sync(() => open.connection.end())),
+              Effect.ensuring(Effect.sync(() => link.connections.delete(open.connection)))
             )
           } else open.connection.end()
           return yield* exit

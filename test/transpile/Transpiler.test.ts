@@ -44,6 +44,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
           assert.strictEqual(first.code, "export const a = 1;")
           assert.deepStrictEqual(second, first)
           assert.strictEqual(pool.toString(), "secret export const a = 1 secret")
+          assert.strictEqual(transpileJob("transpile", source).bytes.buffer.byteLength, source.bytes.byteLength)
         }))
 
       it.effect("transpiles code that is nested deeper than the default stack allows", () =>
