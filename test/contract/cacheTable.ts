@@ -2,13 +2,17 @@ import { assert, layer } from "@effect/vitest"
 import { type Context, Effect, type Layer, Option } from "effect"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import type { CacheTable } from "../../src/store/CacheTable.ts"
+import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { type Scope, RealmTable } from "../../src/store/RealmTable.ts"
 import { freshRealm } from "./freshRealm.ts"
+
+// Collecting takes from every realm: not while others look at theirs.
+const alone = { concurrent: false }
 
 /** What every table of derived artifacts promises. `sample` gives values that differ with their number. */
 export const cacheTable = <I, V, E>(
   name: string,
-  tables: Layer.Layer<I | RealmTable, E>,
+  tables: Layer.Layer<NoInfer<I> | ModuleTranspileTable | RealmTable, E>,
   { raises, sample, spares, tag }: {
     readonly tag: Context.Key<I, CacheTable<V>>
     readonly sample: (version: number) => V
@@ -159,13 +163,100 @@ export const cacheTable = <I, V, E>(
         assert.deepStrictEqual(yield* table.read(other, "a.ts", "key"), Option.some(sample(1)))
       }))
 
+    for (const scope of raises) {
+      it.effect(`rows that a floor (${scope}) has voided are collected, and no others`, () =>
+        Effect.gen(function*() {
+          const { realmUrl, realms, table, token } = yield* setUp
+          const other = freshRealm()
+          yield* realms.mount({ realmUrl: other, kind: "source", directory: "d", sourceUrl: null }, 0)
+          yield* table.write(other, "a.ts", "key", token, sample(1))
+          for (const path of ["a.ts", "b.ts", "c.ts"]) yield* table.write(realmUrl, path, "key", token, sample(1))
+          yield* realms.advance(realmUrl, 1, scope)
+          yield* table.write(realmUrl, "c.ts", "key", yield* capture(realmUrl), sample(2))
+          assert.isAtLeast(yield* table.collectVoid, 2)
+          assert.strictEqual(yield* table.collectVoid, 0)
+          assert.deepStrictEqual(yield* table.read(realmUrl, "c.ts", "key"), Option.some(sample(2)))
+          assert.deepStrictEqual(yield* table.read(other, "a.ts", "key"), Option.some(sample(1)))
+          // The floor goes on refusing whoever began before it, row or no row.
+          assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
+        }), alone)
+    }
+
+    it.effect("tombstones stay until the realm's insert floor has made them needless (S12)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        const paths = ["a.ts", "b.ts", "c.ts"]
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* table.bury(realmUrl, paths, 2)
+        yield* table.collectVoid
+        yield* table.collectTombstones
+        for (const path of paths) {
+          assert.isFalse(yield* table.write(realmUrl, path, "key", token, sample(1)), "held by its tombstone")
+        }
+      }), alone)
+
+    it.effect("an old writer cannot insert behind a collected tombstone, nor where there never was one (S7, S12)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        const transpiles = yield* ModuleTranspileTable
+        const paths = Array.from({ length: 12 }, (_, index) =>
+          `${index}.ts`)
+        yield* realms.advance(realmUrl, 1, "paths")
+        // Where tombstones of modules are many, those of every table go.
+        yield* transpiles.bury(realmUrl, paths, 2)
+        yield* table.bury(realmUrl, paths, 2)
+        yield* table.write(realmUrl, "live.ts", "key", yield* capture(realmUrl), sample(2))
+        assert.isAtLeast(yield* realms.raiseInsertFloors(11), 1)
+        // The floor refuses from now on, while the tombstones are still there.
+        assert.isFalse(yield* table.write(realmUrl, "never-buried.ts", "key", token, sample(1)))
+        assert.isAtLeast(yield* table.collectTombstones, 12)
+        for (const path of [...paths, "never-buried.ts"]) {
+          assert.isFalse(yield* table.write(realmUrl, path, "key", token, sample(1)), path)
+          assert.deepStrictEqual(yield* table.read(realmUrl, path, "key"), Option.none())
+        }
+        // Readers lose nothing, and who begins now is not refused.
+        assert.deepStrictEqual(yield* table.read(realmUrl, "live.ts", "key"), Option.some(sample(2)))
+        assert.isTrue(yield* table.write(realmUrl, "0.ts", "key", yield* capture(realmUrl), sample(3)))
+        yield* transpiles.collectTombstones
+      }), alone)
+
+    it.effect("a tombstone that is newer than the insert floor is kept (S8)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table } = yield* setUp
+        const transpiles = yield* ModuleTranspileTable
+        const paths = Array.from({ length: 12 }, (_, index) =>
+          `${index}.ts`)
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* transpiles.bury(realmUrl, paths, 2)
+        yield* table.bury(realmUrl, paths, 2)
+        yield* realms.raiseInsertFloors(11)
+        const between = yield* capture(realmUrl)
+        yield* realms.advance(realmUrl, 2, "paths")
+        yield* table.bury(realmUrl, ["0.ts"], 3)
+        yield* table.collectTombstones
+        assert.isFalse(yield* table.write(realmUrl, "0.ts", "key", between, sample(2)))
+        assert.isTrue(yield* table.write(realmUrl, "1.ts", "key", between, sample(2)))
+        yield* transpiles.collectTombstones
+      }), alone)
+
+    it.effect("realms with few tombstones are left alone: raising their floor would refuse writers for nothing", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        const transpiles = yield* ModuleTranspileTable
+        yield* realms.advance(realmUrl, 1, "paths")
+        yield* transpiles.bury(realmUrl, ["a.ts", "b.ts"], 2)
+        yield* realms.raiseInsertFloors(2)
+        assert.isTrue(yield* table.write(realmUrl, "slow.ts", "key", token, sample(1)))
+      }), alone)
+
     it.effect("writers of one path at once leave the row of the newest generation", () =>
       Effect.gen(function*() {
         const { realmUrl, table, token } = yield* setUp
         const generations = [5, 1, 4, 2, 3, 5, 1]
         yield* Effect.forEach(
           generations,
-          (generation) => table.write(realmUrl, "a.ts", "key", { ...token, generation }, sample(generation)),
+          (generation) =>
+            table.write(realmUrl, "a.ts", "key", { ...token, generation }, sample(generation)),
           { concurrency: "unbounded" }
         )
         assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "key"), Option.some(sample(5)))

@@ -1,12 +1,20 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, type Layer, Option } from "effect"
+import { type Duration, Effect, type Layer, Option } from "effect"
+import { randomUUID } from "node:crypto"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { freshRealm } from "./freshRealm.ts"
 
-/** What every RealmVersionTable promises. */
-export const realmVersionTable = <E>(name: string, tables: Layer.Layer<RealmTable | RealmVersionTable, E>) =>
+// Sweeping and expiring take what is old of every realm: not while others look at theirs.
+const alone = { concurrent: false }
+
+/** What every RealmVersionTable promises. `pass` makes what is there of a realm older. */
+export const realmVersionTable = <E, E1, R>(
+  name: string,
+  tables: Layer.Layer<RealmTable | RealmVersionTable | R, E>,
+  pass: (realmUrl: RealmUrl, millis: number) => Effect.Effect<void, E1, R>
+) =>
   layer(tables, { excludeTestServices: true })(`RealmVersionTable on ${name}`, (it) => {
     const published = Effect.fnUntraced(function*(generations: ReadonlyArray<number>) {
       const realms = yield* RealmTable
@@ -48,4 +56,81 @@ export const realmVersionTable = <E>(name: string, tables: Layer.Layer<RealmTabl
         yield* versions.remove(realmUrl, 9)
         assert.deepStrictEqual(yield* listed, [10, 2])
       }))
+
+    it.effect("a copy that was announced becomes a version once, and one that was not never does", () =>
+      Effect.gen(function*() {
+        const { realmUrl, versions } = yield* published([])
+        const directory = randomUUID()
+        assert.isFalse(yield* versions.commit(realmUrl, 1, directory))
+        yield* versions.begin(realmUrl, directory)
+        assert.deepStrictEqual(yield* versions.list(realmUrl), [])
+        assert.isTrue(yield* versions.commit(realmUrl, 1, directory))
+        assert.isFalse(yield* versions.commit(realmUrl, 2, directory))
+        assert.deepStrictEqual((yield* versions.list(realmUrl)).map((version) => version.generation), [1])
+      }))
+
+    it.effect("an announcement that was taken back cannot be committed; one that was committed cannot be taken back", () =>
+      Effect.gen(function*() {
+        const { realmUrl, versions } = yield* published([])
+        const [given, kept] = [randomUUID(), randomUUID()]
+        yield* versions.begin(realmUrl, given)
+        yield* versions.begin(realmUrl, kept)
+        assert.isTrue(yield* versions.abandon(given))
+        assert.isFalse(yield* versions.abandon(given))
+        assert.isFalse(yield* versions.commit(realmUrl, 1, given))
+        assert.isTrue(yield* versions.commit(realmUrl, 1, kept))
+        assert.isFalse(yield* versions.abandon(kept))
+        assert.deepStrictEqual((yield* versions.list(realmUrl)).map((version) => version.directory), [kept])
+      }))
+
+    it.effect(
+      "the sweeper takes announcements that are old enough, each once, and none that was committed (rule 9)",
+      () =>
+        Effect.gen(function*() {
+          const { realmUrl, versions } = yield* published([])
+          const [old, committed, young] = [randomUUID(), randomUUID(), randomUUID()]
+          yield* versions.begin(realmUrl, old)
+          yield* versions.begin(realmUrl, committed)
+          yield* versions.commit(realmUrl, 1, committed)
+          yield* pass(realmUrl, 3_600_000)
+          yield* versions.begin(realmUrl, young)
+          const swept = yield* versions.sweep("30 minutes")
+          assert.include(swept, old)
+          assert.notInclude(swept, committed)
+          assert.notInclude(swept, young)
+          assert.notInclude(yield* versions.sweep("30 minutes"), old)
+          // Whoever wakes up now is too late, and the young one is not.
+          assert.isFalse(yield* versions.commit(realmUrl, 2, old))
+          assert.isTrue(yield* versions.commit(realmUrl, 3, young))
+        }),
+      alone
+    )
+
+    it.effect("versions expire when they are neither among the newest nor young", () =>
+      Effect.gen(function*() {
+        const { realmUrl, versions } = yield* published([1, 2, 3, 4])
+        const expired = Effect.fnUntraced(function*(keep: number, age: Duration.Input) {
+          const rows = yield* versions.expire(keep, age)
+          return rows.filter((row) => row.realmUrl === realmUrl).map((row) => row.directory).toSorted()
+        })
+        yield* pass(realmUrl, 3_600_000)
+        yield* versions.begin(realmUrl, `${realmUrl} v9`)
+        yield* versions.commit(realmUrl, 9, `${realmUrl} v9`)
+        assert.deepStrictEqual(yield* expired(1, "2 hours"), [])
+        assert.deepStrictEqual(yield* expired(5, 0), [])
+        assert.deepStrictEqual(yield* expired(3, "30 minutes"), [`${realmUrl} v1`, `${realmUrl} v2`])
+        assert.deepStrictEqual((yield* versions.list(realmUrl)).map((row) => row.generation), [9, 4, 3])
+        assert.deepStrictEqual(yield* expired(0, "30 minutes"), [`${realmUrl} v3`, `${realmUrl} v4`])
+        // However few are kept, a young one stays.
+        assert.deepStrictEqual((yield* versions.list(realmUrl)).map((row) => row.generation), [9])
+      }), alone)
+
+    it.effect("each realm keeps its own newest versions", () =>
+      Effect.gen(function*() {
+        const [one, other] = [yield* published([5]), yield* published([1, 2])]
+        for (const { realmUrl } of [one, other]) yield* pass(realmUrl, 3_600_000)
+        const gone = yield* one.versions.expire(1, "30 minutes")
+        const mine = gone.filter((row) => row.realmUrl === one.realmUrl || row.realmUrl === other.realmUrl)
+        assert.deepStrictEqual(mine.map((row) => row.directory), [`${other.realmUrl} v1`])
+      }), alone)
   })

@@ -4,9 +4,10 @@ import type { Mishaps } from "./notifications.ts"
 import type { ClockFault, Simulation } from "./Simulation.ts"
 
 /** When the faults end, and when what they left behind must have healed. Milliseconds of true time. */
-export const faultsEnd = 6_000
-export const healed = 14_000
-export const end = 30_000
+export const faultsEnd = 5_000
+export const healed = 11_000
+/** How long an answer may take once everything is well. */
+export const patience = 12_000
 
 /** What befalls one run. Each seed draws its own regime, so that every kind of fault is also met alone. */
 export interface Plan {
@@ -55,7 +56,7 @@ export const draw = (simulation: Simulation): Plan => {
   // Half of the runs sit on the edges of what clocks may drift.
   const edge = simulation.chance(0.5)
   const skew = sometimes(() => 1_000, 0)
-  const base = simulation.pick([400, 700, 1_200])
+  const base = simulation.pick([500, 800, 1_400])
   simulation.preempt = simulation.pick([0, 0.02, 0.1])
   return {
     calm,
@@ -70,7 +71,7 @@ export const draw = (simulation: Simulation): Plan => {
       duplicated: sometimes(() => 0.3, 0),
       reordered: sometimes(() => 0.3, 0)
     },
-    leases: [base, simulation.pick([base, 400, 1_000]), simulation.pick([base, base, 600])],
+    leases: [base, simulation.pick([base, 500, 1_000]), simulation.pick([base, base, 700])],
     twins: simulation.chance(0.3),
     onPartition: simulation.chance(0.2) ? "serve" : "refuse",
     slowWrites: simulation.chance(0.5) ? 200 : 0,

@@ -1,4 +1,4 @@
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Sessions } from "../../src/coordination/Sessions.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
@@ -15,6 +15,7 @@ import { jobTable } from "../contract/jobTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
+import { sessions } from "../contract/sessions.ts"
 import { transaction } from "../contract/transaction.ts"
 
 const tables = Layer.mergeAll(
@@ -26,12 +27,26 @@ const tables = Layer.mergeAll(
   ReplicaTable.layerMemory,
   Sessions.layerMemory,
   Transaction.layerMemory
-).pipe(Layer.provide(Layer.mergeAll(MemoryBus.layer, MemoryDatabase.layer)))
+).pipe(Layer.provideMerge(Layer.mergeAll(MemoryBus.layer, MemoryDatabase.layer)))
 
 realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
-realmVersionTable("memory", tables)
+realmVersionTable(
+  "memory",
+  tables,
+  (realmUrl, millis) =>
+    Effect.flatMap(MemoryDatabase, (database) =>
+      database.write(({ copies, versions }) => {
+        for (const [key, row] of copies) {
+          if (row.realmUrl === realmUrl) copies.set(key, { ...row, startedAtMillis: row.startedAtMillis - millis })
+        }
+        for (const [key, row] of versions) {
+          if (row.realmUrl === realmUrl) versions.set(key, { ...row, createdAtMillis: row.createdAtMillis - millis })
+        }
+      }))
+)
 jobTable("memory", tables)
 replicaTable("memory", tables)
+sessions("memory", tables)
 transaction("memory", tables)

@@ -1,6 +1,6 @@
 import { assert, it, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
-import { Deferred, Effect, Fiber, Layer, Option } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import type { RealmUrl } from "../../../src/domain/RealmUrl.ts"
 import { migrate } from "../../../src/store/migrations.ts"
@@ -9,6 +9,7 @@ import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { Transaction } from "../../../src/store/Transaction.ts"
 import { transpiled } from "../../contract/cacheTables.ts"
 import { freshRealm } from "../../contract/freshRealm.ts"
+import { openTransaction } from "../../contract/openTransaction.ts"
 import { temporaryDatabase } from "../../support/database.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgres } from "./postgresLayers.ts"
@@ -23,18 +24,6 @@ const writerOf = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
   yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
   const { incarnation } = yield* realms.read([realmUrl])
   return { generation: 1, incarnation }
-})
-
-/** Runs `work` in a transaction that stays open until the returned effect commits it. */
-const openTransaction = Effect.fnUntraced(function*<A, E, R>(work: Effect.Effect<A, E, R>) {
-  const { run } = yield* Transaction
-  const worked = yield* Deferred.make<A, E>()
-  const end = yield* Deferred.make<void>()
-  const fiber = yield* Effect.forkChild(
-    run(Effect.andThen(Deferred.complete(worked, work), Deferred.await(end)))
-  )
-  const result = yield* Deferred.await(worked)
-  return { result, commit: Effect.andThen(Deferred.succeed(end, undefined), Fiber.join(fiber)) }
 })
 
 const somebodyWaitsForARow = eventually(

@@ -1,4 +1,5 @@
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
@@ -13,6 +14,7 @@ import { jobTable } from "../../contract/jobTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
+import { sessions } from "../../contract/sessions.ts"
 import { transaction } from "../../contract/transaction.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
 
@@ -25,12 +27,22 @@ const tables = Layer.mergeAll(
   ReplicaTable.layer,
   Sessions.layer,
   Transaction.layer
-).pipe(Layer.provide(postgresWithSessions()))
+).pipe(Layer.provideMerge(postgresWithSessions()))
 
 realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
-realmVersionTable("PostgreSQL", tables)
+realmVersionTable(
+  "PostgreSQL",
+  tables,
+  (realmUrl, millis) =>
+    Effect.flatMap(SqlClient.SqlClient, (sql) =>
+      Effect.andThen(
+        sql`UPDATE realm_versions SET created_at = created_at - ${millis} * interval '1 millisecond' WHERE realm_url = ${realmUrl}`,
+        sql`UPDATE version_copies SET started_at = started_at - ${millis} * interval '1 millisecond' WHERE realm_url = ${realmUrl}`
+      ).pipe(Effect.asVoid))
+)
 jobTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
+sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)
