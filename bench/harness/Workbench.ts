@@ -17,8 +17,9 @@ export interface Scale {
   readonly longRounds: number
 }
 
-export const full: Scale = { rounds: 5, warmupMillis: 2000, roundMillis: 2000, longRounds: 3 }
-export const quick: Scale = { rounds: 3, warmupMillis: 500, roundMillis: 500, longRounds: 1 }
+// Many short rounds: a neighbour's burst then falls on both sides of most of them, or of none.
+export const full: Scale = { rounds: 15, warmupMillis: 2000, roundMillis: 700, longRounds: 5 }
+export const quick: Scale = { rounds: 5, warmupMillis: 500, roundMillis: 300, longRounds: 1 }
 
 /** What all rows share: real input, a real PostgreSQL, and places that vanish with the run. */
 export class Workbench extends Context.Service<Workbench, {

@@ -37,7 +37,7 @@ const run = Effect.gen(function*() {
     return yield* fetchModules([{ port, modules }])
   }))
 
-  const measured = yield* alternate(scale.rounds, { replica, bare })
+  const measured = yield* alternate(scale.longRounds, { replica, bare })
   for (const { hashes } of [...measured.replica, ...measured.bare]) {
     const different = modules.find((module) => hashes[module] !== filled.hashes[module])
     if (different !== undefined) return yield* new BenchFailed({ detail: `other bytes for ${different}` })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Random } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Random, Scope } from "effect"
 import { inspect } from "node:util"
 import { Counters } from "../../src/coordination/Counters.ts"
 import { Generations } from "../../src/coordination/Generations.ts"
@@ -35,13 +35,16 @@ const interruptAnywhere = <A, E, E1>(
 ) => {
   const program = Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(victim)
-    const turns = yield* Random.nextIntBetween(0, 60)
+    const turns = yield* Random.nextIntBetween(0, 25)
     for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
     yield* Fiber.interrupt(fiber)
     yield* Effect.timeout(next, "1 second")
-  }).pipe(Effect.provide(Layer.fresh(services)))
-  for (let seed = 1; seed <= 60; seed++) {
-    const { exit, steps } = runSeeded(seed, program, { preempt: 0.9 })
+  })
+  for (let seed = 1; seed <= 200; seed++) {
+    // Built outside the run: only the victim is to be interrupted, and only its operations count.
+    const scope = Scope.makeUnsafe()
+    const context = Effect.runSync(Layer.buildWithScope(Layer.fresh(services), scope))
+    const { exit, steps } = runSeeded(seed, Effect.provideContext(program, context), { preempt: 0.9 })
     assert.isDefined(exit, `seed ${seed} hangs after ${steps} steps`)
     assert.isTrue(exit !== undefined && Exit.isSuccess(exit), `seed ${seed}: ${inspect(exit)}`)
   }

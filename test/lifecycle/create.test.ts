@@ -15,7 +15,10 @@ import { notesUrl, oneReplica, publicUrl, rowOf, served } from "./oneReplica.ts"
 type Services = Layer.Success<typeof oneReplica>
 
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
-  it.live(name, () => Effect.provide(Effect.andThen(put("a.ts", "one"), test()), Layer.fresh(oneReplica)))
+  it.live(
+    name,
+    () => Effect.provide(Effect.andThen(put("a.ts", "one"), test()), Layer.fresh(oneReplica))
+  )
 
 const freshUrl = `${publicUrl}fresh/` as RealmUrl
 

@@ -1,4 +1,4 @@
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer, Logger, Option } from "effect"
 import { Generations } from "../../src/coordination/Generations.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { layerMemory } from "../../src/Lockstep.ts"
@@ -14,7 +14,7 @@ export const notesUrl = "http://localhost:4201/notes/" as RealmUrl
 /** A URL to publish to. */
 export const publishedUrl = "http://published.example/notes/" as RealmUrl
 
-/** All of Lockstep in memory, on directories of its own. */
+/** All of Lockstep in memory, on directories of its own, without its log. */
 export const oneReplica = Layer.unwrap(Effect.map(TemporaryRealms, ({ realmsDir, versionsDir }) =>
   layerMemory({
     realmsDir,
@@ -25,7 +25,7 @@ export const oneReplica = Layer.unwrap(Effect.map(TemporaryRealms, ({ realmsDir,
     advertiseUrl: publicUrl,
     leaseMillis: 3_000,
     transpiler: {}
-  }))).pipe(Layer.provideMerge(TemporaryRealms.layer))
+  }))).pipe(Layer.provideMerge(TemporaryRealms.layer), Layer.provideMerge(Logger.layer([])))
 
 /** The realm's row, live or gone. */
 export const rowOf = Effect.fnUntraced(function*(realmUrl: RealmUrl) {

@@ -18,7 +18,10 @@ import { notesUrl, oneReplica, publicUrl, publishedUrl, rowOf, served } from "./
 type Services = Layer.Success<typeof oneReplica>
 
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
-  it.live(name, () => Effect.provide(Effect.andThen(put("a.ts", "one"), test()), Layer.fresh(oneReplica)))
+  it.live(
+    name,
+    () => Effect.provide(Effect.andThen(put("a.ts", "one"), test()), Layer.fresh(oneReplica))
+  )
 
 const toPublished = publish({ sourceRealmUrl: notesUrl, publishedRealmUrl: publishedUrl })
 

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Logger } from "effect"
 import * as fs from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -36,9 +36,10 @@ export class TemporaryRealms extends Context.Service<TemporaryRealms, {
   )
 }
 
-/** RealmFiles on such a directory. */
+/** RealmFiles on such a directory, without its log. */
 export const realmFiles = Layer.unwrap(Effect.map(TemporaryRealms, (roots) => RealmFiles.layer(roots))).pipe(
-  Layer.provideMerge(TemporaryRealms.layer)
+  Layer.provideMerge(TemporaryRealms.layer),
+  Layer.provideMerge(Logger.layer([]))
 )
 
 /** The source realm `notes`. */

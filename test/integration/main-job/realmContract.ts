@@ -4,6 +4,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { eventually } from "../../support/eventually.ts"
 import { Fleet, type Place, placeOf, post, writeFiles } from "../../support/fleet.ts"
+import { sendBytes } from "../../support/httpClient.ts"
 import type { Replica } from "../../support/replica.ts"
 import { expectProblem, expectStatus, generationOf } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
@@ -115,6 +116,42 @@ export const realmContract = (it: Vitest.MethodsNonLive<Fleet>) => {
         for (const generation of generations) {
           expectProblem(yield* replica.ask(target.path(`@${generation}/person.ts`)), 404)
         }
+      }
+    }))
+
+  it.effect("a realm under a host of its own is reached by that host, and the public one by every other", () =>
+    Effect.gen(function*() {
+      const { all, publish, realm } = yield* Fleet
+      const source = yield* realm({ "person.ts": versioned(1) })
+      const other = yield* realm({ "person.ts": versioned(2) })
+      // The same path as the source realm's, under another host.
+      const host = `${source.name}.test:8080`
+      const target = { ...source, url: `http://${host}/${source.name}/` }
+      expectStatus(yield* publish(other, target), 202)
+      const ask = (replica: Replica, place: Place, headers: Readonly<Record<string, string>>) =>
+        replica.ask(place.path("person.ts"), { headers })
+      for (const replica of all) {
+        assert.strictEqual(versionOf(expectStatus(yield* ask(replica, target, { host }), 200).text), 2)
+        assert.strictEqual(versionOf(expectStatus(yield* ask(replica, source, {}), 200).text), 1)
+        assert.strictEqual(versionOf(expectStatus(yield* ask(replica, source, { host: "realms.test" }), 200).text), 1)
+        // Only a trusted proxy may say so.
+        const forwarded = yield* ask(replica, source, { "x-forwarded-host": host })
+        assert.strictEqual(versionOf(expectStatus(forwarded, 200).text), 1)
+        const oldest = yield* sendBytes(replica.url, `GET ${source.path("person.ts")} HTTP/1.0\r\n\r\n`)
+        assert.match(oldest, /^HTTP\/1\.1 200 [\s\S]*version = 1/)
+      }
+    }))
+
+  it.effect("a host that has a realm does not stand for the public one: other realms are 404 there", () =>
+    Effect.gen(function*() {
+      const { all, publish, realm } = yield* Fleet
+      const source = yield* realm({ "person.ts": versioned(1) })
+      const host = `own-${source.name}.test`
+      expectStatus(yield* publish(source, { ...source, url: `http://${host}/site/` }), 202)
+      for (const replica of all) {
+        expectStatus(yield* replica.ask("/site/person.ts", { headers: { host } }), 200)
+        expectProblem(yield* replica.ask(source.path("person.ts"), { headers: { host } }), 404)
+        expectProblem(yield* replica.ask("/site/person.ts"), 404)
       }
     }))
 
