@@ -36,12 +36,19 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   const transpiled = yield* ModuleTranspileTable
   const versions = yield* RealmVersionTable
 
+  // A directory that cannot be removed must not keep those after it, whose rows are gone by now, on the disk for ever.
+  const remove = (directory: string) =>
+    Effect.catch(
+      files.removeVersion(directory),
+      (error) => Effect.logWarning(`The version directory ${directory} was left behind`, error)
+    )
+
   // The announcement is gone first: its publisher, if it wakes, cannot commit a directory that is being removed.
-  yield* Effect.forEach(yield* versions.sweep(keep.copyAge), files.removeVersion, { discard: true })
+  yield* Effect.forEach(yield* versions.sweep(keep.copyAge), remove, { discard: true })
   for (const version of yield* versions.expire(keep.versions, keep.versionAge)) {
     yield* transpiled.clear(ofVersion(version.realmUrl, version.generation))
     yield* definitions.clear(ofVersion(version.realmUrl, version.generation))
-    yield* files.removeVersion(version.directory)
+    yield* remove(version.directory)
   }
   yield* transpiled.collectVoid
   yield* definitions.collectVoid

@@ -43,7 +43,7 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
     yield* versions.begin(publishedRealmUrl, directory)
     return yield* files.snapshot(source, directory).pipe(
       Effect.andThen(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)),
-      Effect.onError(() => removeUnlessCommitted(directory)),
+      Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
       Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
     )
   }))
@@ -106,12 +106,17 @@ const commit = Effect.fnUntraced(function*(
   }))
 })
 
-/** Removes what a failed publish copied. Taking back the announcement proves that no commit points at it, or can. */
-const removeUnlessCommitted = (directory: string) =>
+/**
+ * Removes what a failed publish copied. Once its announcement is gone, taken back here or swept before, no commit can make
+ * it a version any more: what is none now will never be one.
+ */
+const removeUnlessCommitted = (realmUrl: RealmUrl, directory: string) =>
   Effect.gen(function*() {
     const files = yield* RealmFiles
     const versions = yield* RealmVersionTable
-    if (yield* versions.abandon(directory)) yield* files.removeVersion(directory)
+    const abandoned = yield* versions.abandon(directory)
+    const kept = abandoned ? [] : yield* versions.list(realmUrl)
+    if (!kept.some((version) => version.directory === directory)) yield* files.removeVersion(directory)
   }).pipe(
     Effect.catch((error) => Effect.logWarning(`The version directory ${directory} is left to the sweeper`, error))
   )

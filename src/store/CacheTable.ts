@@ -98,6 +98,9 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
     WHERE c.generation < EXCLUDED.generation`
   const collectVoid = `DELETE FROM ${table} c USING realm_generations r
     WHERE c.realm_url = r.realm_url AND c.generation < r.${floorColumn}`
+  // A slow writer may have brought a row back after its version was forgotten: no floor speaks of it.
+  const collectVersions = `DELETE FROM ${table} c WHERE c.realm_url ~ '/@[0-9]+/$'
+    AND c.realm_url NOT IN (SELECT v.realm_url || '@' || v.generation || '/' FROM realm_versions v)`
   const collectTombstones = `DELETE FROM ${table} c USING realm_generations r
     WHERE c.realm_url = r.realm_url AND c.${live} IS NULL AND c.generation <= r.insert_floor`
   const count = (operation: string, text: string) =>
@@ -135,7 +138,11 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       ),
     bury: (realmUrl, paths, generation) =>
       Effect.asVoid(statement(`bury in ${table}`, sql.unsafe(bury, [realmUrl, paths, String(generation)]))),
-    collectVoid: count(`collect void rows of ${table}`, collectVoid),
+    collectVoid: Effect.zipWith(
+      count(`collect void rows of ${table}`, collectVoid),
+      count(`collect rows of forgotten versions in ${table}`, collectVersions),
+      (voided, forgotten) => voided + forgotten
+    ),
     collectTombstones: count(`collect tombstones of ${table}`, collectTombstones),
     clear: (realmUrl) => Effect.asVoid(statement(`clear ${table}`, sql.unsafe(clear, [realmUrl])))
   }
@@ -177,10 +184,12 @@ export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
         }
       }),
     collectVoid: database.write((tables) =>
-      deleteWhere(
-        rowsOf(tables, table),
-        (realmUrl, row) => row.generation < (tables.realms.get(realmUrl)?.[floorName] ?? 0)
-      )
+      deleteWhere(rowsOf(tables, table), (realmUrl, row) => {
+        const version = /^(.*\/)@(\d+)\/$/.exec(realmUrl)
+        return version === null
+          ? row.generation < (tables.realms.get(realmUrl)?.[floorName] ?? 0)
+          : !tables.versions.has(`${version[1]}\0${version[2]}`)
+      })
     ),
     collectTombstones: database.write((tables) =>
       deleteWhere(

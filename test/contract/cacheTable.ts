@@ -1,9 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { type Context, Effect, type Layer, Option } from "effect"
+import { randomUUID } from "node:crypto"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import { ofVersion } from "../../src/domain/RealmUrl.ts"
 import type { CacheTable } from "../../src/store/CacheTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { type Scope, RealmTable } from "../../src/store/RealmTable.ts"
+import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { freshRealm } from "./freshRealm.ts"
 
 // Collecting takes from every realm: not while others look at theirs.
@@ -12,7 +15,7 @@ const alone = { concurrent: false }
 /** What every table of derived artifacts promises. `sample` gives values that differ with their number. */
 export const cacheTable = <I, V, E>(
   name: string,
-  tables: Layer.Layer<NoInfer<I> | ModuleTranspileTable | RealmTable, E>,
+  tables: Layer.Layer<NoInfer<I> | ModuleTranspileTable | RealmTable | RealmVersionTable, E>,
   { raises, sample, spares, tag }: {
     readonly tag: Context.Key<I, CacheTable<V>>
     readonly sample: (version: number) => V
@@ -181,6 +184,31 @@ export const cacheTable = <I, V, E>(
           assert.isFalse(yield* table.write(realmUrl, "a.ts", "key", token, sample(1)))
         }), alone)
     }
+
+    it.effect("rows of versions that are gone are collected, also ones that a slow writer brought back (rule 9)", () =>
+      Effect.gen(function*() {
+        const { realmUrl, table, token } = yield* setUp
+        const versions = yield* RealmVersionTable
+        for (const generation of [1, 2]) {
+          const directory = randomUUID()
+          yield* versions.begin(realmUrl, directory)
+          yield* versions.commit(realmUrl, generation, directory)
+          yield* table.write(
+            ofVersion(realmUrl, generation),
+            "a.ts",
+            "key",
+            { ...token, generation },
+            sample(generation)
+          )
+        }
+        yield* table.collectVoid
+        yield* versions.remove(realmUrl, 1)
+        yield* table.clear(ofVersion(realmUrl, 1))
+        assert.isTrue(yield* table.write(ofVersion(realmUrl, 1), "a.ts", "key", token, sample(1)))
+        assert.strictEqual(yield* table.collectVoid, 1)
+        assert.deepStrictEqual(yield* table.read(ofVersion(realmUrl, 1), "a.ts", "key"), Option.none())
+        assert.deepStrictEqual(yield* table.read(ofVersion(realmUrl, 2), "a.ts", "key"), Option.some(sample(2)))
+      }), alone)
 
     it.effect("tombstones stay until the realm's insert floor has made them needless (S12)", () =>
       Effect.gen(function*() {

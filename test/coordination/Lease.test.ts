@@ -12,24 +12,29 @@ const message = (payload: string) => ({ channel: "realm_registry", payload, send
 
 const start = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.forkChild(self, { startImmediately: true })
 
-it.effect("a lease lasts from before its renewal was sent, not from the reply, for its length less the drift (rule 3)", () =>
-  Effect.gen(function*() {
-    const script = new Script()
-    script.hold("renew")
-    const building = yield* start(leaseOn(script))
-    yield* TestClock.adjust("1 second")
-    script.release("renew")
-    const { counters, lease } = yield* Fiber.join(building)
-    script.hold("renew")
-    assert.isTrue(lease.isHeld())
-    yield* TestClock.adjust("1969 millis")
-    assert.isTrue(lease.isHeld())
-    yield* TestClock.adjust("1 millis")
-    assert.isFalse(lease.isHeld())
-    // However often it is looked at, it has ended once.
-    assert.isFalse(lease.isHeld())
-    assert.strictEqual(counters.leaseExpiries, 1)
-  }))
+for (const other of ["agrees with it", "was set back", "stands still"] as const) {
+  it.effect(`a lease lasts from before its renewal was sent, not from the reply, where the other clock ${other} (rule 3)`, () =>
+    Effect.gen(function*() {
+      const script = new Script()
+      script.hold("renew")
+      const building = yield* start(leaseOn(script))
+      yield* TestClock.adjust("1 second")
+      script.release("renew")
+      const { counters, lease, skew } = yield* Fiber.join(building)
+      script.hold("renew")
+      if (other === "was set back") skew.wallMillis = -3_600_000
+      if (other === "stands still") skew.monotonicMillis = -3_600_000
+      assert.isTrue(lease.isHeld())
+      // Its length less the drift.
+      yield* TestClock.adjust("1969 millis")
+      assert.isTrue(lease.isHeld())
+      yield* TestClock.adjust("1 millis")
+      assert.isFalse(lease.isHeld())
+      // However often it is looked at, it has ended once.
+      assert.isFalse(lease.isHeld())
+      assert.strictEqual(counters.leaseExpiries, 1)
+    }))
+}
 
 it.effect("it is renewed three times in its length, each time for the whole of it", () =>
   Effect.gen(function*() {

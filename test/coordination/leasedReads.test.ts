@@ -196,12 +196,16 @@ it.effect("without a lease and without PostgreSQL, reads are refused, whatever m
 it.effect("where partitions are to be served, memory answers for ten minutes at most, and says that it is unconfirmed", () =>
   Effect.gen(function*() {
     const { failing, generations, lease, rows, see } = yield* setUpWith("serve")
+    const absentUrl = "http://test.example/absent/" as RealmUrl
     rows.set(realmUrl, rowOf(realmUrl, 1))
+    yield* generations.view([absentUrl])
     assert.isUndefined((yield* see).unconfirmed)
     failing(down)
     lease.heardAt = yield* Clock.currentTimeMillis
     assert.isTrue((yield* see).unconfirmed)
-    // What memory does not know it does not make up, and who wants certainty gets an error.
+    // What memory does not know it does not make up, that there is no realm cannot be said with a warning, and who wants
+    // certainty gets an error.
+    assert.strictEqual(yield* Effect.flip(generations.view([absentUrl])), down)
     assert.strictEqual(yield* Effect.flip(generations.view([otherUrl])), down)
     assert.strictEqual(yield* Effect.flip(generations.ask([realmUrl])), down)
     yield* TestClock.adjust("10 minutes")

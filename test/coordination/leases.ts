@@ -1,5 +1,7 @@
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
+import { Barrier } from "../../src/coordination/Barrier.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
+import { Generations } from "../../src/coordination/Generations.ts"
 import { Lease } from "../../src/coordination/Lease.ts"
 import { Membership } from "../../src/coordination/Membership.ts"
 import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
@@ -27,6 +29,16 @@ export const memoryLease = (replicaId: string, leaseMillis?: number) =>
       Sessions.layerMemory
     )))
   )
+
+/** What a replica has above its lease. */
+export const aboveLease = Layer.fresh(Barrier.layer).pipe(Layer.provideMerge(Layer.fresh(Generations.layer())))
+
+/** What tests look at of a replica. */
+export const replicaOf = (context: Context.Context<Barrier | Generations | Lease>) => ({
+  barrier: Context.get(context, Barrier),
+  generations: Context.get(context, Generations),
+  lease: Context.get(context, Lease)
+})
 
 /** A replica that hears what is on the bus, at once, and never holds a lease: every read asks. */
 export const neverHeld = Layer.effect(

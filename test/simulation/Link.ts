@@ -10,6 +10,8 @@ export interface Weather {
   readonly tail: number
   /** How many statements fail. */
   failing: number
+  /** How many statements the server begins late. */
+  stalling: number
 }
 
 /** One TCP connection to the server. When it ends, whoever waits for an answer on it is told so. */
@@ -69,7 +71,8 @@ export class Connection {
         process.after(this.#link.delay(), () => {
           if (this.alive) deliver()
         })
-      simulation.after(this.#link.delay(), () => {
+      const stall = simulation.chance(weather.stalling) ? simulation.random() * 400 : 0
+      simulation.after(this.#link.delay() + stall, () => {
         if (!this.alive) return
         if (simulation.chance(weather.failing)) {
           reply(() => fail(error("a statement failed")))

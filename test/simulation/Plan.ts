@@ -28,6 +28,8 @@ export interface Plan {
   /** How many requests their clients give up. */
   disconnects: number
   readonly failingFiles: number
+  /** How many file operations take a tenth of a second. */
+  readonly slowFiles: number
   /** How many of each befall one replica. */
   readonly pauses: number
   readonly kills: number
@@ -40,6 +42,10 @@ export interface Plan {
   readonly crashes: number
   /** How many commits freeze, kill or cut off who made them, before the reply is there. */
   readonly struckCommits: number
+  /** How many commits find another replica unreachable from that moment on, most of all one that has just caught up. */
+  readonly struckOthers: number
+  /** How many copies freeze their publisher until the sweeper has come by. */
+  readonly struckCopies: number
   /** How often a writer of a realm loses its lock session while it works. */
   readonly lostLocks: number
   readonly collections: number
@@ -64,7 +70,8 @@ export const draw = (simulation: Simulation): Plan => {
     weather: {
       latency: simulation.pick([0.5, 3, 15]),
       tail: simulation.pick([0, 0.1, 0.3]),
-      failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0)
+      failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0),
+      stalling: sometimes(() => 0.03, 0)
     },
     mishaps: {
       lost: sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
@@ -74,10 +81,11 @@ export const draw = (simulation: Simulation): Plan => {
     leases: [base, simulation.pick([base, 500, 1_000]), simulation.pick([base, base, 700])],
     twins: simulation.chance(0.3),
     onPartition: simulation.chance(0.2) ? "serve" : "refuse",
-    slowWrites: simulation.chance(0.5) ? 200 : 0,
+    slowWrites: simulation.chance(0.5) ? 400 : 0,
     slowWork: simulation.pick([0, 0.05, 0.3]),
     disconnects: sometimes(() => 0.1, 0),
     failingFiles: sometimes(() => 0.02, 0),
+    slowFiles: sometimes(() => 0.1, 0),
     pauses: upTo(3),
     kills: upTo(2),
     stops: upTo(1),
@@ -87,6 +95,8 @@ export const draw = (simulation: Simulation): Plan => {
     wallSteps: upTo(2),
     crashes: upTo(2),
     struckCommits: unlessHealthy(sometimes(() => 0.3, 0), 0),
+    struckOthers: unlessHealthy(sometimes(() => 0.5, 0), 0),
+    struckCopies: unlessHealthy(sometimes(() => 0.1, 0), 0),
     lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,
     clock: () => ({

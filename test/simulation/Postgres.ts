@@ -55,6 +55,8 @@ export class Postgres {
   /** Told of what each commit wrote to realms, at its instant. */
   onCommit: (commit: Commit) => void = () => {}
   readonly #simulation: Simulation
+  /** When each process has last caught up. */
+  readonly caughtUp = new Map<Process, number>()
   readonly #open = new Set<Transaction>()
   #blocked: Array<Blocked> = []
   #nextXid = 100
@@ -75,6 +77,11 @@ export class Postgres {
     let xmin = this.#nextXid
     for (const { xid } of this.#open) xmin = Math.min(xmin, xid)
     return xmin
+  }
+
+  /** What the next transaction is numbered. */
+  get newest(): number {
+    return this.#nextXid
   }
 
   read<A>(transaction: Transaction | undefined, statement: Statement<A>): A {
@@ -144,6 +151,11 @@ export class Postgres {
     transaction.ended = true
     this.#open.delete(transaction)
     this.#unblock()
+  }
+
+  /** Writes to UNLOGGED tables that nobody here looks at: they take transaction ids, which a crash gives out again. */
+  writeElsewhere(times: number): void {
+    this.#nextXid += times
   }
 
   /** A backend died: every session ends, what is UNLOGGED is empty, what is committed and logged stays. */

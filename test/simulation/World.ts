@@ -15,7 +15,7 @@ import { Truth } from "./Truth.ts"
 
 export const publicUrl = "http://sim.test/" as RealmUrl
 export const sourceUrl = `${publicUrl}source/` as RealmUrl
-export const publishedUrls = ["one", "two"].map((name) => `${publicUrl}${name}/` as RealmUrl)
+export const publishedUrls = ["one", "two", "three", "four"].map((name) => `${publicUrl}${name}/` as RealmUrl)
 
 /** Everything outside of the replicas, and the replicas. */
 export class World {
@@ -32,6 +32,8 @@ export class World {
   readonly truths = new Map<string, Truth>()
   /** Told of each commit that moves a realm, before its reply is sent. */
   onCommit: (commit: Commit) => void = () => {}
+  /** The realm that was changed last: readers prefer it. */
+  hot = sourceUrl
   #boots = 0
   // The last change of each path that a process has made on disk.
   readonly #changes = new Map<string, number>()
@@ -44,6 +46,7 @@ export class World {
     this.postgres = new Postgres(simulation)
     this.channels = new Channels(simulation, plan.mishaps)
     this.disk.failing = plan.failingFiles
+    this.disk.slow = plan.slowFiles
     this.postgres.onCommit = (commit) => this.#committed(commit)
     this.disk.onChange = (process, path) => {
       const files = this.disk.textsOf("source home")

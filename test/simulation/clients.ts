@@ -7,6 +7,7 @@ import { collect } from "../../src/lifecycle/Collector.ts"
 import { publish } from "../../src/lifecycle/publish.ts"
 import { unpublish } from "../../src/lifecycle/retire.ts"
 import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import type { Answer, Question } from "./History.ts"
 import { FencedCache, type Replica } from "./Replica.ts"
 import { publicUrl, publishedUrls, sourceUrl, type World } from "./World.ts"
@@ -73,7 +74,7 @@ export const startReader = (world: World, until: number): void => {
   const known = new Map<string, number>()
   const next = (): void => {
     if (simulation.now > until) return
-    const realmUrl = simulation.pick([sourceUrl, ...publishedUrls])
+    const realmUrl = simulation.chance(0.5) ? world.hot : simulation.pick([sourceUrl, ...publishedUrls])
     const flow = simulation.pick(["module", "fenced"] as const)
     const replica = simulation.pick(world.replicas)
     const newest = known.get(realmUrl) ?? 0
@@ -91,7 +92,7 @@ export const startReader = (world: World, until: number): void => {
     const goOn = () => {
       if (!waiting) return
       waiting = false
-      simulation.after(simulation.random() * 50, next)
+      simulation.after(simulation.random() * 70, next)
     }
     ask(world, replica, question, (answer) => {
       if (answer._tag === "File" && question.version === undefined) {
@@ -103,6 +104,23 @@ export const startReader = (world: World, until: number): void => {
     simulation.after(300, goOn)
   }
   simulation.after(simulation.random() * 50, next)
+}
+
+/** Whoever was told that a change is everywhere looks at once. */
+const lookEverywhere = (world: World, realmUrl: RealmUrl): void => {
+  for (const replica of world.replicas) {
+    for (const flow of ["module", "fenced"] as const) {
+      ask(world, replica, {
+        place: replica.identity.place,
+        truth: world.truth(realmUrl),
+        realmUrl,
+        name: world.simulation.pick(flow === "fenced" ? ["a.ts", "b.ts"] : ["a.ts", "c"]),
+        flow,
+        version: undefined,
+        token: 0
+      }, () => {})
+    }
+  }
 }
 
 /** Changes things on random replicas until `until`. */
@@ -120,21 +138,18 @@ export const startWriter = (world: World, name: string, until: number): void => 
       waiting = false
       simulation.after(simulation.random() * simulation.pick([20, 300]), next)
     }
-    const does = (
-      what: string,
-      program: Effect.Effect<
-        Told,
-        { readonly _tag: string },
-        Parameters<Replica["handle"]>[0] extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
-      >
-    ) => {
+    const does = (realmUrl: RealmUrl, what: string, program: Parameters<typeof replica.handle<Told, { readonly _tag: string }>>[0]) => {
       history.note(`${name} has replica ${replica.identity.place} ${what}`)
+      world.hot = realmUrl
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { everywhere, generation, realmUrl } = result.success
+            const { everywhere, generation } = result.success
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
-            if (everywhere) world.truth(realmUrl).returned(simulation.now, generation)
+            if (everywhere) {
+              world.truth(realmUrl).returned(simulation.now, generation)
+              lookEverywhere(world, realmUrl)
+            }
           } else {
             const reason = result.failure === "died" ? "died" : result.failure._tag
             history.note(`${name}: replica ${replica.identity.place} failed to ${what}: ${reason}`)
@@ -145,17 +160,17 @@ export const startWriter = (world: World, name: string, until: number): void => 
     }
     if (operation < 0.35) {
       const target = simulation.pick(publishedUrls)
-      does(`publish ${target}`, publishing(target))
+      does(target, `publish ${target}`, publishing(target))
     } else if (operation < 0.42) {
       const target = simulation.pick(publishedUrls)
-      does(`unpublish ${target}`, unpublishing(target))
+      does(target, `unpublish ${target}`, unpublishing(target))
     } else if (operation < 0.47) {
-      does("invalidate the source", invalidating)
+      does(sourceUrl, "invalidate the source", invalidating)
     } else if (operation < 0.52) {
-      does("delete c.gts", deleting("c.gts", waitsForAll))
+      does(sourceUrl, "delete c.gts", deleting("c.gts", waitsForAll))
     } else {
       const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
-      does(`put ${path}`, putting(path, `${path} ${name} ${++version}`, waitsForAll))
+      does(sourceUrl, `put ${path}`, putting(path, `${path} ${name} ${++version}`, waitsForAll))
     }
     simulation.after(4_000, goOn)
   }
@@ -163,7 +178,6 @@ export const startWriter = (world: World, name: string, until: number): void => 
 }
 
 interface Told {
-  readonly realmUrl: string
   readonly generation: number
   /** Whether nobody may answer from before it now. */
   readonly everywhere: boolean
@@ -172,33 +186,33 @@ interface Told {
 const publishing = (publishedRealmUrl: typeof sourceUrl) =>
   Effect.map(
     publish({ sourceRealmUrl: sourceUrl, publishedRealmUrl }),
-    ({ generation }): Told => ({ realmUrl: publishedRealmUrl, generation, everywhere: true })
+    ({ generation }): Told => ({ generation, everywhere: true })
   )
 
 const unpublishing = (realmUrl: typeof sourceUrl) =>
-  Effect.map(unpublish(realmUrl), ({ generation }): Told => ({ realmUrl, generation, everywhere: true }))
+  Effect.map(unpublish(realmUrl), ({ generation }): Told => ({ generation, everywhere: true }))
 
 const invalidating = Effect.gen(function*() {
   const invalidation = yield* Invalidation
   const { generation } = yield* invalidation.invalidate(sourceUrl, "realm")
-  return { realmUrl: sourceUrl, generation, everywhere: false } satisfies Told
+  return { generation, everywhere: false } satisfies Told
 })
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
   const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
-  return { realmUrl: sourceUrl, generation, everywhere: waitsForAll } satisfies Told
+  return { generation, everywhere: waitsForAll } satisfies Told
 })
 
 const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
   const { generation } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
-  return { realmUrl: sourceUrl, generation, everywhere: waitsForAll } satisfies Told
+  return { generation, everywhere: waitsForAll } satisfies Told
 })
 
 /** Collects on one replica, with everything scaled down to the length of a run. */
 export const collecting = collect({
-  versions: 2,
-  versionAge: "4 seconds",
-  copyAge: "1500 millis",
+  versions: 1,
+  versionAge: "2500 millis",
+  copyAge: "1200 millis",
   tombstones: 0,
-  settle: "400 millis"
+  settle: "900 millis"
 })

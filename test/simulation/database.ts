@@ -72,7 +72,7 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
       read: <A>(f: (tables: MemoryTables) => A) => run<A>("read", (own, answer) => answer(postgres.read(own, f))),
       write: <A>(f: (tables: MemoryTables) => A) =>
         run<A>("write", (own, answer) => {
-          const pause = own === undefined && simulation.chance(0.3) ? simulation.random() * slowWrites : 0
+          const pause = own === undefined && simulation.chance(0.5) ? simulation.random() * slowWrites : 0
           postgres.write(link.process, own, f, answer, pause)
         }),
       transaction

@@ -1,6 +1,7 @@
 import { collecting } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
+import type { Process } from "./Simulation.ts"
 import type { World } from "./World.ts"
 
 /** Draws when each fault of the plan happens, and makes it happen. All have ended when `faultsEnd` is reached. */
@@ -34,8 +35,8 @@ export const startFaults = (world: World): void => {
         if (replica.process.state !== "paused" || length < after) return
         for (const connection of Array.from(sessions)) if (connection.isOf(replica.process)) connection.end()
       })
-    idle(world.idle.locks, 3_000)
-    idle(world.idle.writes, 8_000)
+    idle(world.idle.locks, 800)
+    idle(world.idle.writes, 1_500)
     simulation.after(length, () => replica.process.resume())
   }
 
@@ -88,17 +89,53 @@ export const startFaults = (world: World): void => {
       simulation.pick(world.replicas).handle(collecting, () => {})
     })
   }
+  const withLock = (): void => {
+    if (simulation.now > faultsEnd) return
+    for (const connection of Array.from(world.idle.writes)) {
+      if (!simulation.chance(plan.lostLocks)) continue
+      history.note("a write lock's session is terminated")
+      connection.end()
+    }
+    simulation.after(50, withLock)
+  }
+  if (plan.lostLocks > 0) withLock()
+  const elsewhere = (): void => {
+    postgres.writeElsewhere(Math.trunc(simulation.random() * 20))
+    if (simulation.now < faultsEnd) simulation.after(40, elsewhere)
+  }
+  if (plan.crashes > 0) elsewhere()
+
+  const soonOver = () => simulation.now > faultsEnd - 1_500
+  const replicaOf = (process: Process) => world.replicas.find((candidate) => candidate.process === process)
   world.onCommit = ({ owner }) => {
-    if (simulation.now > faultsEnd - 1_000 || !simulation.chance(plan.struckCommits)) return
-    const replica = world.replicas.find((candidate) => candidate.process === owner)
-    if (replica === undefined) return
-    tell(replica, "is struck after its commit")
-    const length = simulation.random() * 1_000
-    const strike = simulation.pick([pause, kill, () => replica.link.cut(length), () => replica.link.blackHole(length)])
-    simulation.after(simulation.random() * 10, () => strike(replica, length))
+    if (soonOver()) return
+    const replica = replicaOf(owner)
+    if (replica !== undefined && simulation.chance(plan.struckCommits)) {
+      tell(replica, "is struck after its commit")
+      const length = simulation.random() * 1_000
+      const strike = simulation.pick([pause, kill, () => replica.link.cut(length), () => replica.link.blackHole(length)])
+      simulation.after(simulation.random() * 10, () => strike(replica, length))
+    }
+    for (const other of world.replicas) {
+      const age = simulation.now - (postgres.caughtUp.get(other.process) ?? 0)
+      if (other === replica || !simulation.chance(plan.struckOthers * (age < 10 ? 1 : 0.3))) continue
+      const length = simulation.random() * 1_500
+      tell(other, `becomes unreachable at that moment for ${length.toFixed(0)} ms`)
+      const strike = simulation.pick([() => other.link.cut(length), () => other.link.blackHole(length)])
+      // What the server has sent already may still arrive.
+      simulation.after(simulation.pick([0, 1, 20]), strike)
+    }
+  }
+  world.disk.onCopied = (process) => {
+    const replica = replicaOf(process)
+    if (soonOver() || replica === undefined || !simulation.chance(plan.struckCopies)) return
+    pause(replica, 1_300)
+    const sweeper = simulation.pick(world.replicas.filter((candidate) => candidate !== replica))
+    simulation.after(1_250, () => sweeper.handle(collecting, () => {}))
   }
   simulation.after(faultsEnd, () => {
     plan.weather.failing = 0
+    plan.weather.stalling = 0
     world.disk.failing = 0
     plan.disconnects = 0
     plan.mishaps.lost = 0

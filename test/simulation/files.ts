@@ -13,8 +13,11 @@ export class Disk {
   readonly directories = new Map<string, Map<string, File>>()
   /** Told of each change to a source file, at its instant. */
   onChange: (process: Process | undefined, path: string) => void = () => {}
-  /** How many operations fail. */
+  /** Told of each copy that is complete. */
+  onCopied: (process: Process) => void = () => {}
+  /** How many operations fail, and how many are slow. */
   failing = 0
+  slow = 0
   #stamps = 0
 
   textsOf(directory: string): ReadonlyMap<string, string> | undefined {
@@ -43,12 +46,12 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
   const io = <A, E = never>(operation: string, path: string, work: () => Result.Result<A, E>, slowest = 2) =>
     Effect.callback<A, E | FileFailure>((resume) => {
       // What was begun goes on when its caller is interrupted or frozen; only the answer is late.
-      simulation.after(simulation.random() * slowest, () => {
+      simulation.after(simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest), () => {
         if (process.state === "dead") return
         const result: Result.Result<A, E | FileFailure> = simulation.chance(disk.failing)
           ? Result.fail(new FileFailure({ operation, path, code: "EIO", detail: "input/output error" }))
           : work()
-        process.after(simulation.random() * slowest, () => resume(Effect.fromResult(result)))
+        process.after(simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest), () => resume(Effect.fromResult(result)))
       })
     })
 
@@ -95,6 +98,7 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
         }
         yield* io("rename", directory, () => {
           disk.directories.set(`published ${directory}`, copied)
+          disk.onCopied(process)
           return Result.succeed(undefined)
         })
       }),

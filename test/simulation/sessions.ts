@@ -56,12 +56,14 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
             if (!tables.replicas.has(member.bootId)) renewed(tables)
           }),
           catchUp: (cursor) =>
-            query<CatchUp>("catch up", (answer) =>
+            query<CatchUp>("catch up", (answer) => {
+              postgres.caughtUp.set(link.process, link.simulation.now)
               answer({
                 identity: postgres.incarnation,
                 cursor: String(postgres.xmin),
                 realms: changedSince(postgres, cursor)
-              })),
+              })
+            }),
           beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
           acknowledge: (payload) =>
             query<void>("acknowledge", (answer) => {

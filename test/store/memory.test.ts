@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Sessions } from "../../src/coordination/Sessions.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
@@ -17,6 +17,7 @@ import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
 import { sessions } from "../contract/sessions.ts"
 import { transaction } from "../contract/transaction.ts"
+import { olderInMemory } from "./olderVersions.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layerMemory,
@@ -32,20 +33,7 @@ const tables = Layer.mergeAll(
 realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
-realmVersionTable(
-  "memory",
-  tables,
-  (realmUrl, millis) =>
-    Effect.flatMap(MemoryDatabase, (database) =>
-      database.write(({ copies, versions }) => {
-        for (const [key, row] of copies) {
-          if (row.realmUrl === realmUrl) copies.set(key, { ...row, startedAtMillis: row.startedAtMillis - millis })
-        }
-        for (const [key, row] of versions) {
-          if (row.realmUrl === realmUrl) versions.set(key, { ...row, createdAtMillis: row.createdAtMillis - millis })
-        }
-      }))
-)
+realmVersionTable("memory", tables, olderInMemory)
 jobTable("memory", tables)
 replicaTable("memory", tables)
 sessions("memory", tables)

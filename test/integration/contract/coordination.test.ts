@@ -1,4 +1,5 @@
 import { assert, layer } from "@effect/vitest"
+import type { PgClient } from "@effect/sql-pg"
 import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Counters } from "../../../src/coordination/Counters.ts"
@@ -8,13 +9,16 @@ import { Membership } from "../../../src/coordination/Membership.ts"
 import { type Event, Notifications } from "../../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../../src/coordination/RealmWriteLock.ts"
+import type { SessionConfig } from "../../../src/coordination/SessionConfig.ts"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
+import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
+import { barrier, LeasedFleet } from "../../contract/barrier.ts"
 import { freshRealm } from "../../contract/freshRealm.ts"
 import { notifications } from "../../contract/notifications.ts"
 import { populateCoordinator, TwoCoordinators } from "../../contract/populateCoordinator.ts"
 import { realmWriteLock, TwoWriteLocks } from "../../contract/realmWriteLock.ts"
-import { identity } from "../../coordination/leases.ts"
+import { aboveLease, identity, replicaOf } from "../../coordination/leases.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
 
@@ -52,6 +56,33 @@ const twoWriteLocks = Layer.effect(
 populateCoordinator("PostgreSQL", twoCoordinators.pipe(Layer.provide(postgresWithSessions())))
 realmWriteLock("PostgreSQL", twoWriteLocks.pipe(Layer.provide(postgresWithSessions())))
 notifications("PostgreSQL", listening.pipe(Layer.provide(postgresWithSessions())))
+
+const fleet = Layer.effect(
+  LeasedFleet,
+  Effect.gen(function*() {
+    const shared = yield* Effect.context<PgClient.PgClient | RealmTable | SessionConfig | SqlClient.SqlClient>()
+    return LeasedFleet.of({
+      start: (leaseMillis) =>
+        Effect.map(
+          Layer.build(
+            aboveLease.pipe(
+              Layer.provideMerge(Layer.fresh(Notifications.layer)),
+              Layer.provideMerge(Layer.fresh(Lease.layer)),
+              Layer.provideMerge(Layer.fresh(Layer.mergeAll(
+                Counters.layer,
+                Membership.layer(identity("replica", leaseMillis)),
+                ReplicaTable.layer,
+                Sessions.layer
+              )))
+            )
+          ),
+          replicaOf
+        ).pipe(Effect.provideContext(shared))
+    })
+  })
+).pipe(Layer.provideMerge(RealmTable.layer), Layer.provide(postgresWithSessions()))
+
+barrier("PostgreSQL", fleet)
 
 const sessions = (purpose: string) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>

@@ -1,5 +1,4 @@
-import { Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { Layer } from "effect"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
@@ -16,6 +15,7 @@ import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
 import { sessions } from "../../contract/sessions.ts"
 import { transaction } from "../../contract/transaction.ts"
+import { olderInPostgres } from "../../store/olderVersions.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
@@ -32,16 +32,7 @@ const tables = Layer.mergeAll(
 realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
-realmVersionTable(
-  "PostgreSQL",
-  tables,
-  (realmUrl, millis) =>
-    Effect.flatMap(SqlClient.SqlClient, (sql) =>
-      Effect.andThen(
-        sql`UPDATE realm_versions SET created_at = created_at - ${millis} * interval '1 millisecond' WHERE realm_url = ${realmUrl}`,
-        sql`UPDATE version_copies SET started_at = started_at - ${millis} * interval '1 millisecond' WHERE realm_url = ${realmUrl}`
-      ).pipe(Effect.asVoid))
-)
+realmVersionTable("PostgreSQL", tables, olderInPostgres)
 jobTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
 sessions("PostgreSQL", tables)

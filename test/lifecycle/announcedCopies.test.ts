@@ -1,0 +1,208 @@
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import * as fs from "node:fs/promises"
+import { DatabaseError } from "../../src/domain/errors.ts"
+import { collect, defaultKeep } from "../../src/lifecycle/Collector.ts"
+import { publish } from "../../src/lifecycle/publish.ts"
+import { putFile } from "../../src/lifecycle/write.ts"
+import { RealmFiles } from "../../src/realms/RealmFiles.ts"
+import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
+import { Transaction } from "../../src/store/Transaction.ts"
+import { put, TemporaryRealms } from "../realms/temporaryRealms.ts"
+import { olderInMemory } from "../store/olderVersions.ts"
+import { notesUrl, oneReplica, publishedUrl, rowOf, served } from "./oneReplica.ts"
+
+type Services = Layer.Success<typeof oneReplica>
+
+/** Each test begins with a publication of `one` at generation 1, and a source that says `two`. */
+const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
+  it.live(name, () =>
+    Effect.gen(function*() {
+      yield* put("a.ts", "one")
+      yield* toPublished
+      yield* putFile(notesUrl, "a.ts", Buffer.from("two"))
+      return yield* test()
+    }).pipe(Effect.provide(Layer.fresh(oneReplica))))
+
+const toPublished = publish({ sourceRealmUrl: notesUrl, publishedRealmUrl: publishedUrl })
+
+const down = (operation: string) => new DatabaseError({ operation, cause: new Error("connection reset") })
+
+const onDisk = Effect.flatMap(
+  TemporaryRealms,
+  ({ versionsDir }) => Effect.promise(async () => (await fs.readdir(versionsDir)).toSorted())
+)
+
+const recorded = Effect.flatMap(
+  RealmVersionTable,
+  (versions) => Effect.map(versions.list(publishedUrl), (rows) => rows.map((row) => row.directory).toSorted())
+)
+
+const announced = Effect.flatMap(
+  MemoryDatabase,
+  (database) => database.read(({ copies }) => Array.from(copies.keys()))
+)
+
+/** What a publish that came to nothing leaves: the publication before it, and no trace of its own. */
+const nothingHappened = Effect.gen(function*() {
+  assert.deepInclude(yield* rowOf(publishedUrl), { generation: 1, state: "live" })
+  assert.strictEqual(yield* served(publishedUrl, "a.ts"), "one")
+  assert.deepStrictEqual(yield* onDisk, yield* recorded)
+  assert.strictEqual((yield* recorded).length, 1)
+  assert.deepStrictEqual(yield* announced, [])
+})
+
+/** Runs a publish whose copy is done and that is then held up until the returned effect lets it go on. */
+const pausedPublish = Effect.gen(function*() {
+  const files = yield* RealmFiles
+  const copied = yield* Deferred.make<string>()
+  const goOn = yield* Deferred.make<void>()
+  const fiber = yield* Effect.forkChild(Effect.provideService(toPublished, RealmFiles, {
+    ...files,
+    snapshot: (source, directory) =>
+      Effect.andThen(
+        files.snapshot(source, directory),
+        Effect.andThen(Deferred.succeed(copied, directory), Deferred.await(goOn))
+      )
+  }))
+  return { fiber, directory: yield* Deferred.await(copied), goOn: Deferred.succeed(goOn, undefined) }
+})
+
+live(
+  "a copy is announced before its first byte, and the announcement goes with the commit (rule 9)",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const database = yield* MemoryDatabase
+      let before: ReadonlyArray<string> = []
+      let name = ""
+      yield* Effect.provideService(toPublished, RealmFiles, {
+        ...files,
+        snapshot: (source, directory) =>
+          Effect.andThen(
+            database.read(({ copies }) => {
+              name = directory
+              before = Array.from(copies.keys())
+            }),
+            files.snapshot(source, directory)
+          )
+      })
+      assert.deepStrictEqual(before, [name])
+      assert.include(yield* recorded, name)
+      assert.deepStrictEqual(yield* announced, [])
+      assert.deepStrictEqual(yield* onDisk, yield* recorded)
+    })
+)
+
+live("a copy that cannot be announced is not begun", () =>
+  Effect.gen(function*() {
+    const versions = yield* RealmVersionTable
+    const error = yield* Effect.flip(Effect.provideService(toPublished, RealmVersionTable, {
+      ...versions,
+      begin: () => Effect.fail(down("announce a version"))
+    }))
+    assert.strictEqual(error._tag, "DatabaseError")
+    yield* nothingHappened
+  }))
+
+live(
+  "when the reply of the commit is lost, what the row says decides: committed is success (I4)",
+  () =>
+    Effect.gen(function*() {
+      const { run } = yield* Transaction
+      const published = yield* Effect.provideService(toPublished, Transaction, {
+        run: (work) => Effect.andThen(run(work), Effect.fail(down("commit a transaction")))
+      })
+      assert.deepInclude(published, { generation: 2, replicas: { live: 1, acked: 1 } })
+      assert.strictEqual(yield* served(publishedUrl, "a.ts"), "two")
+      assert.deepStrictEqual(yield* onDisk, yield* recorded)
+      assert.strictEqual((yield* recorded).length, 2)
+    })
+)
+
+live(
+  "when the reply of the commit is lost, what the row says decides: not committed is a failure",
+  () =>
+    Effect.gen(function*() {
+      const { run } = yield* Transaction
+      const error = yield* Effect.flip(Effect.provideService(toPublished, Transaction, {
+        run: (work) => run(Effect.andThen(work, Effect.fail(down("commit a transaction"))))
+      }))
+      assert.strictEqual(error._tag, "DatabaseError")
+      yield* nothingHappened
+    })
+)
+
+live(
+  "a commit in doubt, after which nothing can be asked, removes no files: the sweeper will know (I4)",
+  () =>
+    Effect.gen(function*() {
+      const versions = yield* RealmVersionTable
+      const { run } = yield* Transaction
+      let reachable = true
+      const cut = <A>(self: Effect.Effect<A, DatabaseError>): Effect.Effect<A, DatabaseError> =>
+        Effect.suspend(() => reachable ? self : Effect.fail(down("answer")))
+      yield* Effect.ignore(
+        toPublished.pipe(
+          Effect.provideService(Transaction, {
+            run: (work) =>
+              Effect.andThen(
+                run(work),
+                Effect.suspend(() => {
+                  reachable = false
+                  return Effect.fail(down("commit a transaction"))
+                })
+              )
+          }),
+          Effect.provideService(RealmVersionTable, {
+            ...versions,
+            abandon: (directory) => cut(versions.abandon(directory)),
+            list: (realmUrl) => cut(versions.list(realmUrl))
+          })
+        )
+      )
+      // It was committed: what is served now is there.
+      assert.strictEqual((yield* rowOf(publishedUrl))?.generation, 2)
+      assert.strictEqual(yield* served(publishedUrl, "a.ts"), "two")
+    })
+)
+
+live(
+  "a publish whose copy the sweeper took is refused, the publication before it stays, and nothing is left (rule 9)",
+  () =>
+    Effect.gen(function*() {
+      const { directory, fiber, goOn } = yield* pausedPublish
+      yield* olderInMemory(publishedUrl, 2 * 3_600_000)
+      yield* collect(defaultKeep)
+      assert.notInclude(yield* onDisk, directory)
+      yield* goOn
+      assert.strictEqual((yield* Effect.flip(Fiber.join(fiber)))._tag, "CommitConflict")
+      yield* nothingHappened
+      assert.strictEqual((yield* toPublished).generation, 2)
+    })
+)
+
+live("a publish that was taken from while it had not copied yet leaves no copy behind", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const services = yield* Effect.context<Services>()
+    const sweep = Effect.andThen(olderInMemory(publishedUrl, 2 * 3_600_000), collect(defaultKeep))
+    const error = yield* Effect.flip(Effect.provideService(toPublished, RealmFiles, {
+      ...files,
+      snapshot: (source, directory) =>
+        Effect.andThen(Effect.orDie(Effect.provideContext(sweep, services)), files.snapshot(source, directory))
+    }))
+    assert.strictEqual(error._tag, "CommitConflict")
+    yield* nothingHappened
+  }))
+
+live("a publish that is interrupted after the sweeper took its copy leaves nothing", () =>
+  Effect.gen(function*() {
+    const versions = yield* RealmVersionTable
+    const { fiber } = yield* pausedPublish
+    yield* olderInMemory(publishedUrl, 2 * 3_600_000)
+    yield* versions.sweep("1 hour")
+    yield* Fiber.interrupt(fiber)
+    yield* nothingHappened
+  }))

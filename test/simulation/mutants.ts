@@ -1,0 +1,393 @@
+/** One bug: in these files, this text is replaced by that one. */
+export interface Mutant {
+  readonly name: string
+  /** What somebody would have got wrong. */
+  readonly bug: string
+  readonly edits: ReadonlyArray<{ readonly file: string; readonly find: string; readonly replace: string }>
+}
+
+const mutant = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  bug,
+  edits: [{ file, find, replace }]
+})
+
+const and = (first: Mutant, file: string, find: string, replace: string): Mutant => ({
+  ...first,
+  edits: [...first.edits, { file, find, replace }]
+})
+
+const barrier = "src/coordination/Barrier.ts"
+const cacheTable = "src/store/CacheTable.ts"
+const engine = "src/cache/CoherentCache.ts"
+const generations = "src/coordination/Generations.ts"
+const lease = "src/coordination/Lease.ts"
+const memory = "src/coordination/RealmMemory.ts"
+const messages = "src/coordination/changeMessages.ts"
+const publish = "src/lifecycle/publish.ts"
+const realmTable = "src/store/RealmTable.ts"
+const sourceCache = "src/cache/SourceCache.ts"
+const versionTable = "src/store/RealmVersionTable.ts"
+
+/** Real bugs, one line each where one line will do. The simulation must catch every one of them. */
+export const mutants: ReadonlyArray<Mutant> = [
+  // The lease
+  mutant(
+    "lease-not-checked",
+    "memory answers whether or not the lease is held",
+    generations,
+    "const known = lease.isHeld() ? memory.lookUp(urls) : undefined",
+    "const known = memory.lookUp(urls)"
+  ),
+  mutant(
+    "lease-from-reply",
+    "the lease is counted from the reply, not from before the renewal was sent",
+    lease,
+    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n",
+    "    until = monotonic() + span\n    wallUntil = clock.currentTimeMillisUnsafe() + span\n"
+  ),
+  and(
+    mutant(
+      "lease-by-timer",
+      "a timer ends the lease instead of a look at the clock",
+      lease,
+      "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
+      "if (held) return true"
+    ),
+    lease,
+    "    held = true\n    Deferred.doneUnsafe(granted",
+    `    held = true
+    const ending = until
+    yield* Effect.forkDetach(Effect.andThen(Effect.sleep(span), Effect.sync(() => {
+      if (until === ending) held = false
+    })))
+    Deferred.doneUnsafe(granted`
+  ),
+  mutant(
+    "wall-clock",
+    "the lease is measured on the wall clock only",
+    lease,
+    "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
+    "if (clock.currentTimeMillisUnsafe() < wallUntil) return true"
+  ),
+  mutant(
+    "drift-ignored-by-holder",
+    "the lease lasts its whole length on a clock that may run slow",
+    lease,
+    "const span = self.leaseMillis * (1 - drift)",
+    "const span = self.leaseMillis"
+  ),
+  mutant(
+    "drift-ignored-by-publisher",
+    "the publisher waits for the lease's length on a clock that may run fast",
+    barrier,
+    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis))"
+  ),
+  mutant(
+    "grant-before-apply",
+    "the lease is granted when the membership is renewed, before the catch-up is applied",
+    lease,
+    "    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n" +
+      "    const caughtUp = yield* session.catchUp(position?.cursor)\n"
+  ),
+  mutant(
+    "register-after-catch-up",
+    "the membership is made after the generations were read",
+    lease,
+    "    if (!(yield* session.renew)) yield* session.register\n    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+    "    const caughtUp = yield* session.catchUp(position?.cursor)\n    if (!(yield* session.renew)) yield* session.register\n"
+  ),
+  mutant(
+    "no-membership-needed",
+    "a renewal that finds no membership grants a lease all the same",
+    lease,
+    "if (!(yield* session.renew)) yield* session.register",
+    "if (!(yield* session.renew) && position === undefined) yield* session.register"
+  ),
+  // The catch-up
+  mutant(
+    "notification-only",
+    "what the catch-up finds is not applied: notifications are trusted",
+    lease,
+    "realms: continuous ? caughtUp.realms : [], continuous }",
+    "realms: [], continuous }"
+  ),
+  mutant(
+    "cursor-over-crash",
+    "a cursor is kept although the database's incarnation has changed",
+    lease,
+    "    const continuous = sameDatabase && !wentBack\n",
+    "    const continuous = position !== undefined\n"
+  ),
+  mutant(
+    "cursor-past-open",
+    "the next catch-up starts at the newest transaction, not at the oldest that was open",
+    "test/simulation/sessions.ts",
+    "cursor: String(postgres.xmin)",
+    "cursor: String(postgres.newest)"
+  ),
+  mutant(
+    "cursor-before-read",
+    "the cursor moves on although the catch-up was not applied",
+    messages,
+    "        for (const { generation, realmUrl } of event.realms) {\n",
+    "        for (const { generation, realmUrl } of event.realms.slice(1)) {\n"
+  ),
+  // What a replica knows
+  mutant(
+    "gap-as-in-order",
+    "a generation that skips one is taken as the next",
+    memory,
+    "const inOrder = generation === realm.generation + 1",
+    "const inOrder = true"
+  ),
+  mutant(
+    "stale-version-pointer",
+    "the row, with its directory, is kept under a newer generation",
+    memory,
+    "      realm.fence.drop()\n      realm.row = undefined\n    } else {",
+    "      realm.fence.drop()\n      if (realm.row !== undefined) realm.row = { ...realm.row, generation }\n    } else {"
+  ),
+  mutant(
+    "row-without-fence",
+    "a new row is taken without voiding what was made under the old one",
+    memory,
+    "      realm.fence.drop()\n      realm.row = undefined\n    } else {",
+    "      realm.row = undefined\n    } else {"
+  ),
+  mutant(
+    "reading-not-voided",
+    "a row that was being read when a newer generation was heard is taken",
+    memory,
+    "for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))",
+    ""
+  ),
+  mutant(
+    "absence-kept",
+    "that there is no such realm stays known when it is published",
+    memory,
+    "    this.#absent.delete(realmUrl)\n    const realm",
+    "    const realm"
+  ),
+  mutant(
+    "alias-kept",
+    "a change to person.gts leaves the alias person alone",
+    memory,
+    "  if (alias !== undefined) fence.invalidate(alias)\n",
+    ""
+  ),
+  mutant(
+    "question-joins-earlier",
+    "a question is answered by one that was sent before it was asked",
+    generations,
+    "    const batch = next\n    next = undefined\n    if (batch === undefined) {",
+    "    const batch = next\n    if (batch === undefined || Deferred.isDoneUnsafe(batch.views)) {\n      next = undefined"
+  ),
+  // Acknowledgements
+  and(
+    mutant(
+      "ack-before-apply",
+      "a generation is acknowledged when it is heard and applied with the next message",
+      messages,
+      "    memory.apply(change)\n    applied(change.realmUrl, generation)\n    echoes",
+      "    late()\n    late = () => memory.apply(change)\n    applied(change.realmUrl, generation)\n    echoes"
+    ),
+    messages,
+    "  const echoes = new Echoes()\n",
+    "  const echoes = new Echoes()\n  let late = () => {}\n"
+  ),
+  mutant(
+    "ack-any-generation",
+    "an acknowledgement of any generation counts",
+    barrier,
+    "if (generation >= watch.generation) acknowledged(watch, b)",
+    "if (generation > 0) acknowledged(watch, b)"
+  ),
+  mutant(
+    "ack-across-boots",
+    "twins are one member: the boot's id is the replica's",
+    "src/coordination/Membership.ts",
+    "bootId: crypto.randomUUID()",
+    "bootId: replicaId"
+  ),
+  // The barrier
+  mutant(
+    "no-barrier",
+    "a publish returns without waiting for anybody",
+    barrier,
+    "if (watch.waiting.size > 0) {",
+    "if (watch.waiting.size > 1e9) {"
+  ),
+  mutant(
+    "barrier-gives-up",
+    "a publish waits a tenth of the lease for replicas that do not answer",
+    barrier,
+    "Math.min(longest, patience)",
+    "Math.min(longest / 10, patience)"
+  ),
+  mutant(
+    "own-lease-only",
+    "a publisher waits for as long as its own lease, whatever the others' are",
+    barrier,
+    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+    "const longest = lease.self.leaseMillis * (1 + drift)"
+  ),
+  mutant(
+    "forgets-who-renewed",
+    "a member is forgotten although it has renewed since",
+    "src/store/ReplicaTable.ts",
+    "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
+    "tables.replicas.delete(bootId)"
+  ),
+  mutant(
+    "silence-from-first-sight",
+    "a member counts as dead a lease after it was first seen, renewed or not",
+    barrier,
+    "if (silence.get(bootId)?.renewals !== renewals) silence.set",
+    "if (!silence.has(bootId)) silence.set"
+  ),
+  // Publishing
+  mutant(
+    "clear-before-commit-only",
+    "the publisher's own memory is cleared before the commit and not after",
+    publish,
+    "  yield* invalidation.clearLocalSourceCaches(change)\n",
+    ""
+  ),
+  mutant(
+    "commit-without-comparison",
+    "a publish commits whatever the realm's generation is by now",
+    realmTable,
+    "if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()\n",
+    ""
+  ),
+  mutant(
+    "copy-not-announced",
+    "a publish commits a copy that the sweeper has taken away",
+    versionTable,
+    "if (!tables.copies.delete(directory)) return false",
+    "tables.copies.delete(directory)"
+  ),
+  mutant(
+    "copy-removed-unproven",
+    "a publish whose commit was not confirmed removes its files",
+    publish,
+    "if (!kept.some((version) => version.directory === directory)) yield* files",
+    "yield* files"
+  ),
+  mutant(
+    "newest-version-expires",
+    "the collector does not spare the version that is served",
+    versionTable,
+    "place(row) > keep && row.createdAtMillis",
+    "place(row) >= 1 && row.createdAtMillis"
+  ),
+  // L1
+  mutant(
+    "hit-without-fence",
+    "an entry is served although its path was voided",
+    engine,
+    "made.contentKey === contentKey && made.fence.holds(made.token, path)",
+    "made.contentKey === contentKey"
+  ),
+  mutant(
+    "joined-without-fence",
+    "a reader joins a run that began before the change that it must see",
+    engine,
+    "if (flying !== undefined && holds(flying, key)) {",
+    "if (flying !== undefined) {"
+  ),
+  and(
+    mutant(
+      "fill-without-fence",
+      "a run fills L1 as of its end, though the path was voided since it began",
+      engine,
+      "if (Exit.isSuccess(exit) && flight.fence.holds(flight.token, flight.path)) {",
+      "if (Exit.isSuccess(exit)) {"
+    ),
+    engine,
+    "const { contentKey, fence, token } = flight\n",
+    "const { contentKey, fence } = flight\n        const token = fence.capture()\n"
+  ),
+  mutant(
+    "token-after-read",
+    "a file's token is taken when it has been read",
+    sourceCache,
+    "          const { fence, token } = view\n",
+    "          const { fence } = view\n          const token = fence.capture()\n"
+  ),
+  mutant(
+    "source-fence-not-checked",
+    "a cached file is served although it was voided",
+    sourceCache,
+    "view.fence.holds(entry.token, path) && view.fence.holds(entry.token, entry.file.canonicalPath)",
+    "entry.token >= 0"
+  ),
+  // L2
+  mutant(
+    "floor-not-read",
+    "a row from before the last wipe is a hit",
+    cacheTable,
+    "row?.values && row.generation >= floor && row.contentKey",
+    "row?.values && row.contentKey"
+  ),
+  mutant(
+    "tombstone-not-written",
+    "an invalidated path leaves no tombstone",
+    "src/lifecycle/Invalidation.ts",
+    "            yield* definitions.bury(realmUrl, modules, generation.value)\n",
+    ""
+  ),
+  mutant(
+    "tombstone-for-known-only",
+    "a path without a row gets no tombstone",
+    cacheTable,
+    "if (existing === undefined || existing.generation < generation) {",
+    "if (existing !== undefined && existing.generation < generation) {"
+  ),
+  mutant(
+    "write-over-newer",
+    "a slow writer replaces a newer row or tombstone",
+    cacheTable,
+    "token.generation < floor || existing > token.generation) {",
+    "token.generation < floor) {"
+  ),
+  mutant(
+    "incarnation-not-checked",
+    "a writer from before a crash of PostgreSQL is let in after it",
+    cacheTable,
+    "if (token.incarnation !== tables.incarnation || token.generation",
+    "if (token.generation"
+  ),
+  mutant(
+    "insert-floor-not-checked",
+    "a writer is let in whose tombstone was collected",
+    cacheTable,
+    "Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)",
+    "tables.realms.get(realmUrl)?.[floorName] ?? 0"
+  ),
+  // Coalescing
+  mutant(
+    "woken-before-row",
+    "the winner gives its lock back before its row is written",
+    "src/cache/populate.ts",
+    "const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(\n      Effect.catch(lost(true))\n    )",
+    "yield* Effect.forkDetach(Effect.ignore(options.shared.write(realmUrl, path, contentKey, token, value)))\n    const accepted = true"
+  ),
+  mutant(
+    "winner-does-not-look",
+    "the winner does not look for the row that came before its lock",
+    "src/cache/populate.ts",
+    "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
+    "          Option.isSome(row) ? work : work"
+  ),
+  mutant(
+    "no-coordination",
+    "everybody who finds no row computes one",
+    "src/coordination/PopulateCoordinator.ts",
+    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone",
+    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.asSome(restore(run))"
+  )
+]
