@@ -74,7 +74,7 @@ const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock
 )
 
 const coordinationMemory = Layer.mergeAll(
-  PopulateCoordinator.layerMemory,
+  PopulateCoordinator.layerNone,
   RealmWriteLock.layerMemory,
   Notifications.layerMemory
 ).pipe(
