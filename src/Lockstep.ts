@@ -5,6 +5,7 @@ import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
 import { Generations, type OnPartition } from "./coordination/Generations.ts"
+import { Hosts } from "./coordination/Hosts.ts"
 import { Lease } from "./coordination/Lease.ts"
 import { LockSession } from "./coordination/LockSession.ts"
 import { MemoryBus } from "./coordination/MemoryBus.ts"
@@ -74,7 +75,7 @@ const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock
 )
 
 const coordinationMemory = Layer.mergeAll(
-  PopulateCoordinator.layerMemory,
+  PopulateCoordinator.layerNone,
   RealmWriteLock.layerMemory,
   Notifications.layerMemory
 ).pipe(
@@ -96,7 +97,12 @@ const services = (options: LockstepOptions) => {
   ).pipe(
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(
-      Layer.mergeAll(Generations.layer(options.onPartition), RealmFiles.layer(options), ReindexQueue.layer)
+      Layer.mergeAll(
+        Generations.layer(options.onPartition),
+        Hosts.layer,
+        RealmFiles.layer(options),
+        ReindexQueue.layer
+      )
     )
   )
 }

@@ -74,8 +74,10 @@ const run = Effect.fnUntraced(
       Effect.timeoutOption(duration)
     )
   },
-  Effect.catchTag(["HttpClientError", "TimeoutError"], (error) =>
-    Effect.fail(new CommandFailed({ message: `the probe could not begin: ${error.message}` })))
+  Effect.catchTag(
+    ["HttpClientError", "TimeoutError"],
+    (error) => Effect.fail(new CommandFailed({ message: `the probe could not begin: ${error.message}` }))
+  )
 )
 
 const report = Effect.fnUntraced(function*({ history, servers }: Probe, json: boolean) {

@@ -54,7 +54,7 @@ export class RealmWriteLock extends Context.Service<RealmWriteLock, {
           idle_session_timeout: idleSessionTimeout,
           lock_timeout: String(patience)
         }),
-        maxConnections: 8,
+        maxConnections: 16,
         idleTimeout: "5 seconds"
       })
       const session = Effect.fnUntraced(function*(realmUrls: ReadonlyArray<RealmUrl>) {

@@ -2,11 +2,20 @@ import { Cause, Effect, Result } from "effect"
 import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { layerManagement } from "./management.ts"
-import { internalError, isFailure, methodNotAllowed, noSuchEndpoint, pathTooLong, problemOf } from "./problems.ts"
+import {
+  answerTo,
+  internalError,
+  isFailure,
+  methodNotAllowed,
+  noSuchEndpoint,
+  pathTooLong,
+  unsupportedType
+} from "./problems.ts"
 import { handleRealm } from "./realms.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
@@ -22,13 +31,25 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   const self = yield* Membership
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
+    const origin = originOf(request, options)
     const requested = yield* requestedRealm({
-      origin: originOf(request, options),
+      origin,
       rawPath: path,
       publicUrl: options.publicUrl,
       minGeneration: request.headers["x-lockstep-min-generation"]
     })
     return yield* handleRealm(requested, new URLSearchParams(query))
+  })
+
+  // A realm's URL without its slash: relative imports would go astray, so the client is sent to the right one.
+  const slashed = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string) {
+    const generations = yield* Generations
+    const url = `${originOf(request, options)}${path}/` as RealmUrl
+    const own = `${new URL(options.publicUrl).origin}${path}/` as RealmUrl
+    const found = path.endsWith("/") ? [] : yield* generations.view([url, own])
+    return found.length === 0
+      ? undefined
+      : HttpServerResponse.redirect(`${path}/`, { status: 308, headers: { "cache-control": "no-store" } })
   })
 
   const handle = Effect.gen(function*() {
@@ -37,8 +58,14 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     if (path.length > maxPathLength) return pathTooLong(maxPathLength)
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
     return path.startsWith("/_")
-      ? yield* Effect.catchIf(management, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path)))
-      : yield* realm(request, path, query)
+      ? asOurs(yield* Effect.catchIf(management, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))
+      : yield* Effect.catchTag(
+        realm(request, path, query),
+        "RealmNotFound",
+        Effect.fnUntraced(function*(missing) {
+          return (yield* slashed(request, path)) ?? (yield* missing)
+        })
+      )
   }).pipe(
     Effect.catchCause((cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
@@ -47,10 +74,7 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
       if (failure === undefined) {
         return Effect.as(Effect.logError("A request failed for no reason of its own", cause), internalError())
       }
-      return Effect.as(
-        failure._tag === "DatabaseError" ? Effect.logWarning(failure.message) : Effect.void,
-        problemOf(failure)
-      )
+      return answerTo(failure)
     }),
     Effect.map(HttpServerResponse.setHeader("x-lockstep-replica", self.replicaId))
   )
@@ -60,6 +84,14 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
 const splitOnce = (text: string, separator: string) => {
   const index = text.indexOf(separator)
   return index < 0 ? [text, ""] : [text.slice(0, index), text.slice(index + 1)]
+}
+
+/** What the router answers by itself, as a problem like all others; and nothing that it answers is kept by anybody. */
+const asOurs = (response: HttpServerResponse.HttpServerResponse) => {
+  if (response.status === 415) return unsupportedType()
+  return response.headers["cache-control"] === undefined
+    ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
+    : response
 }
 
 const isRouteNotFound = (error: unknown): boolean =>

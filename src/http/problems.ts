@@ -1,3 +1,4 @@
+import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type * as Errors from "../domain/errors.ts"
 import type { TranspileFailure } from "../transpile/Transpiler.ts"
@@ -83,6 +84,13 @@ export const problemOf = (failure: Failure) => {
   }
 }
 
+/** The same, with what only the log may know. */
+export const answerTo = (failure: Failure) =>
+  Effect.as(
+    failure._tag === "DatabaseError" ? Effect.logWarning(failure.message) : Effect.void,
+    problemOf(failure)
+  )
+
 /** Whether an error is one of ours, and not a bug's. */
 export const isFailure = (error: unknown): error is Failure =>
   typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" &&
@@ -106,6 +114,12 @@ export const payloadTooLarge = (limit: string) =>
 
 export const pathTooLong = (limit: number) =>
   problem({ type: "path-too-long", status: 414, title: "The path is too long" }, `a path may have ${limit} characters`)
+
+export const unsupportedType = () =>
+  problem(
+    { type: "unsupported-media-type", status: 415, title: "The body has the wrong type" },
+    "this endpoint takes JSON: send it with content-type: application/json"
+  )
 
 export const invalidRequest = (detail: string) => problem(kinds.InvalidInput, detail)
 

@@ -11,7 +11,7 @@ import { deleteFile, putFile, type Wait } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
 import { respond } from "./conditional.ts"
-import { methodNotAllowed, payloadTooLarge } from "./problems.ts"
+import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 /** Largest body of a write. */
@@ -26,7 +26,7 @@ export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm
   const request = yield* HttpServerRequest.HttpServerRequest
   const reconciler = yield* Reconciler
   yield* reconciler.mount(requested.view.row)
-  const response = yield* dispatch(request, requested, query)
+  const response = yield* Effect.catchIf(dispatch(request, requested, query), isFailure, answerTo)
   return HttpServerResponse.setHeader(
     requested.view.unconfirmed === true ? HttpServerResponse.setHeader(response, "warning", unconfirmed) : response,
     "x-lockstep-generation",
@@ -34,25 +34,25 @@ export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm
   )
 })
 
-const dispatch = (
+const dispatch = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   requested: RequestedRealm,
   query: URLSearchParams
-) => {
+) {
+  const { immutable, view } = requested
+  const allowed = immutable || view.row.kind === "published" ? "GET, HEAD" : "GET, HEAD, PUT, DELETE"
   switch (request.method) {
     case "GET":
     case "HEAD":
-      return read(request, requested, query)
+      return yield* read(request, requested, query)
     case "PUT":
-      return requested.immutable ? Effect.succeed(methodNotAllowed("PUT", "GET, HEAD")) : put(request, requested, query)
+      return immutable ? methodNotAllowed("PUT", allowed) : yield* put(request, requested, query)
     case "DELETE":
-      return requested.immutable ? Effect.succeed(methodNotAllowed("DELETE", "GET, HEAD")) : remove(requested, query)
-    default: {
-      const writable = requested.view.row.kind === "source"
-      return Effect.succeed(methodNotAllowed(request.method, writable ? "GET, HEAD, PUT, DELETE" : "GET, HEAD"))
-    }
+      return immutable ? methodNotAllowed("DELETE", allowed) : yield* remove(requested, query)
+    default:
+      return methodNotAllowed(request.method, allowed)
   }
-}
+})
 
 const read = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,

@@ -4,7 +4,7 @@ import { type Change, Generations } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, type DatabaseError, type LockTimeout, RealmNotFound } from "../domain/errors.ts"
-import { isExecutable } from "../domain/ModulePath.ts"
+import { aliasCandidates, isExecutable } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
@@ -80,7 +80,8 @@ export class Invalidation extends Context.Service<Invalidation, {
         return change
       })
 
-      const invalidate = Effect.fn("Invalidation.invalidate")(function*(realmUrl: RealmUrl, target: Target) {
+      const invalidate = Effect.fn("Invalidation.invalidate")(function*(realmUrl: RealmUrl, asked: Target) {
+        const target = typeof asked === "string" ? asked : asked.flatMap(withModules)
         const change = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
           const [realm] = (yield* realms.read([realmUrl])).realms
           if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
@@ -105,3 +106,7 @@ export class Invalidation extends Context.Service<Invalidation, {
     })
   )
 }
+
+/** A name without an extension may be an alias: it stands for every module that it may resolve to. */
+const withModules = (path: string): ReadonlyArray<string> =>
+  /\.[^/]*$/.test(path) ? [path] : [path, ...aliasCandidates(path)]

@@ -69,6 +69,8 @@ export class RealmTable extends Context.Service<RealmTable, {
   readonly read: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<RealmSnapshot, DatabaseError>
   /** Every live realm, by URL. */
   readonly list: Effect.Effect<ReadonlyArray<RealmRow>, DatabaseError>
+  /** Whether a live realm's URL begins with this origin, `scheme://host:port`. */
+  readonly hasOrigin: (origin: string) => Effect.Effect<boolean, DatabaseError>
   /** Live realms whose URL begins with `url`, or that `url` lies in, itself excepted. */
   readonly overlapping: (url: RealmUrl) => Effect.Effect<ReadonlyArray<RealmUrl>, DatabaseError>
   /**
@@ -130,6 +132,11 @@ export class RealmTable extends Context.Service<RealmTable, {
           sql`SELECT '' AS incarnation, ${columns} FROM realm_registry g JOIN realm_generations r USING (realm_url)
             ORDER BY r.realm_url`
         ).pipe(Effect.map((rows) => toSnapshot(decode(rows)).realms)),
+        hasOrigin: (origin) =>
+          statement(
+            "look for a host's realms",
+            sql`SELECT 1 FROM realm_registry WHERE realm_url ^@ ${origin + "/"} LIMIT 1`
+          ).pipe(Effect.map((rows) => rows.length > 0)),
         overlapping: (url) =>
           statement(
             "look for overlapping realms",
@@ -228,6 +235,12 @@ export class RealmTable extends Context.Service<RealmTable, {
             .filter((row) => row.state === "live")
             .sort((a, b) => a.realmUrl < b.realmUrl ? -1 : 1)
         ),
+        hasOrigin: (origin) =>
+          database.read((tables) =>
+            Array.from(tables.realms.values()).some((row) =>
+              row.state === "live" && row.realmUrl.startsWith(`${origin}/`)
+            )
+          ),
         overlapping: (url) =>
           database.read((tables) =>
             Array.from(tables.realms.values())

@@ -106,7 +106,7 @@ export const replicaTable = <E>(name: string, table: Layer.Layer<ReplicaTable | 
         yield* replicas.forget(read)
         assert.deepStrictEqual(
           (yield* found("several")).map((each) => each.bootId).toSorted(),
-          [members[1]?.bootId, members[4]?.bootId].toSorted()
+          [members[1]?.bootId ?? "", members[4]?.bootId ?? ""].toSorted()
         )
       }))
 

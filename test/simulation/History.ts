@@ -135,7 +135,9 @@ export class History {
     wrong: (invariant: string, detail: string) => void
   ): void {
     if (answer._tag === "NoRealm") return
-    if (answer.generation > (question.version ?? 0)) wrong("I3", `${answer.generation} is newer than what was asked for`)
+    if (answer.generation > (question.version ?? 0)) {
+      wrong("I3", `${answer.generation} is newer than what was asked for`)
+    }
     this.#checkPublished(question, answer, wrong)
   }
 }

@@ -26,7 +26,7 @@ it.live(
       const code = yield* Effect.callback<number | null>((resume) => {
         child.once("close", (code) => resume(Effect.succeed(code)))
       }).pipe(Effect.timeoutOrElse({
-        duration: "60 seconds",
+        duration: "150 seconds",
         orElse: () => Effect.die(`the demonstration did not end; it wrote:\n${output}`)
       }))
       assert.strictEqual(code, 0, output)
@@ -34,5 +34,5 @@ it.live(
       assert.match(output, /transpile/i)
       assert.deepStrictEqual(yield* Effect.promise(() => Fs.readdir(directory)), [])
     }),
-  90_000
+  180_000
 )
