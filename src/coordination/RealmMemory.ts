@@ -84,14 +84,15 @@ export class RealmMemory {
     if (realm !== undefined && generation > realm.generation) this.#advance(realm, change)
   }
 
-  /** Forgets all that was known: another database, timeline or incarnation answers now. */
+  /**
+   * Forgets all that was known: another database, timeline or incarnation answers now. Generations too: a realm whose
+   * making was lost is not there any more, and those of the others were raised.
+   */
   reset(): void {
     for (const reading of this.#readings) reading.void = true
     this.#absent.clear()
-    for (const realm of this.#realms.values()) {
-      realm.row = undefined
-      realm.fence.drop()
-    }
+    this.dropAll()
+    this.#realms.clear()
   }
 
   dropAll(): void {

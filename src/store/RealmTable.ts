@@ -82,7 +82,10 @@ export class RealmTable extends Context.Service<RealmTable, {
     expected: number,
     scope: Scope
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
-  /** Makes the realm live with this content, at the next generation; `expected` is 0 for a URL never seen. */
+  /**
+   * Makes the realm live with this content, at the next generation; `expected` is 0 for a URL never seen, which begins at
+   * the first generation of the present epoch.
+   */
   readonly mount: (
     realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl">,
     expected: number
@@ -159,9 +162,11 @@ export class RealmTable extends Context.Service<RealmTable, {
             yield* statement(
               "mount a realm",
               expected === 0
+                // A realm whose making was lost in a failover does not begin again at the same number.
                 ? sql`INSERT INTO realm_generations (realm_url, generation, state, directory, wipe_floor, definition_floor,
                       changed_xid)
-                    VALUES (${realm.realmUrl}, 1, 'live', ${realm.directory}, 1, 1, pg_current_xact_id())
+                    SELECT ${realm.realmUrl}, first, 'live', ${realm.directory}, first, first, pg_current_xact_id()
+                    FROM (SELECT (coalesce(max(epoch), 0)::bigint << 36) + 1 AS first FROM database_identity) AS counted
                     ON CONFLICT (realm_url) DO NOTHING RETURNING generation::float8 AS generation`
                 : sql`UPDATE realm_generations SET generation = generation + 1, changed_xid = pg_current_xact_id(), wipe_floor = generation + 1,
                       definition_floor = generation + 1, state = 'live', directory = ${realm.directory}

@@ -80,7 +80,7 @@ export const collector = <E, E1, R>(
         }
         // Its row, its files and what was made of them go together.
         for (const [generation, ...parts] of found) {
-          assert.strictEqual(new Set(parts).size, 1, `${generation}: ${parts}`)
+          assert.strictEqual(new Set(parts).size, 1, `${generation}: ${parts.join()}`)
         }
         return found.filter(([, row]) => row).map(([generation]) => generation)
       })

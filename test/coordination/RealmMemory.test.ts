@@ -261,6 +261,14 @@ describe("forgetting", () => {
     assert.isDefined(read(memory, [realmUrl], rowOf(realmUrl, 1)))
   })
 
+  it("a realm whose making was lost is not there after a reset, and what was known of it does not stand in the way", () => {
+    const memory = memoryOf(rowOf(realmUrl, 5))
+    memory.reset()
+    assert.deepStrictEqual(read(memory, [realmUrl, otherUrl], rowOf(otherUrl, 1))?.size, 1)
+    assert.deepStrictEqual(memory.lookUp([realmUrl]), [])
+    assert.deepStrictEqual(memory.applied(), [[otherUrl, 1]])
+  })
+
   it("dropping everything that is cached leaves rows as they are", () => {
     const memory = memoryOf(rowOf(realmUrl, 1), rowOf(otherUrl, 1))
     const views = [realmUrl, otherUrl].map((url) => viewOf(memory, url))

@@ -31,16 +31,15 @@ const fleet = Layer.effect(
   Effect.gen(function*() {
     const shared = yield* Effect.context<MemoryBus | MemoryDatabase | RealmTable>()
     return LeasedFleet.of({
-      start: (leaseMillis) =>
-        Effect.map(
-          Layer.build(
-            aboveLease.pipe(
-              Layer.provideMerge(Layer.fresh(Notifications.layerMemory)),
-              Layer.provideMerge(memoryLease("replica", leaseMillis))
-            )
-          ),
-          replicaOf
-        ).pipe(Effect.provideContext(shared))
+      start: Effect.fnUntraced(function*(leaseMillis) {
+        const replica = aboveLease.pipe(
+          Layer.provideMerge(Layer.fresh(Notifications.layerMemory)),
+          Layer.provideMerge(memoryLease("replica", leaseMillis))
+        )
+        // In the replica's own scope: the fleet's is in that context, too.
+        const scope = yield* Effect.scope
+        return replicaOf(yield* Effect.provideContext(Layer.buildWithScope(replica, scope), shared))
+      })
     })
   })
 ).pipe(Layer.provideMerge(RealmTable.layerMemory), Layer.provide(memoryFleet))

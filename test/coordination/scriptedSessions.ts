@@ -91,10 +91,16 @@ export class Script {
 export const leaseOn = Effect.fnUntraced(function*(script: Script, leaseMillis = 3_000) {
   const base = yield* Clock.Clock
   const skew = { monotonicMillis: 0, wallMillis: 0 }
+  const wallNanos = () => base.currentTimeNanosUnsafe() + BigInt(skew.wallMillis * 1e6)
+  const monotonicNanos = () => base.monotonicTimeNanosUnsafe() + BigInt(skew.monotonicMillis * 1e6)
   const clock: Clock.Clock = {
-    ...base,
     currentTimeMillisUnsafe: () => base.currentTimeMillisUnsafe() + skew.wallMillis,
-    monotonicTimeNanosUnsafe: () => base.monotonicTimeNanosUnsafe() + BigInt(skew.monotonicMillis * 1e6)
+    currentTimeMillis: Effect.map(base.currentTimeMillis, (millis) => millis + skew.wallMillis),
+    currentTimeNanosUnsafe: wallNanos,
+    currentTimeNanos: Effect.sync(wallNanos),
+    monotonicTimeNanosUnsafe: monotonicNanos,
+    monotonicTimeNanos: Effect.sync(monotonicNanos),
+    sleep: (duration) => base.sleep(duration)
   }
   const scope = yield* Scope.fork(yield* Effect.scope)
   const context = yield* Layer.buildWithScope(

@@ -62,22 +62,21 @@ const fleet = Layer.effect(
   Effect.gen(function*() {
     const shared = yield* Effect.context<PgClient.PgClient | RealmTable | SessionConfig | SqlClient.SqlClient>()
     return LeasedFleet.of({
-      start: (leaseMillis) =>
-        Effect.map(
-          Layer.build(
-            aboveLease.pipe(
-              Layer.provideMerge(Layer.fresh(Notifications.layer)),
-              Layer.provideMerge(Layer.fresh(Lease.layer)),
-              Layer.provideMerge(Layer.fresh(Layer.mergeAll(
-                Counters.layer,
-                Membership.layer(identity("replica", leaseMillis)),
-                ReplicaTable.layer,
-                Sessions.layer
-              )))
-            )
-          ),
-          replicaOf
-        ).pipe(Effect.provideContext(shared))
+      start: Effect.fnUntraced(function*(leaseMillis) {
+        const replica = aboveLease.pipe(
+          Layer.provideMerge(Layer.fresh(Notifications.layer)),
+          Layer.provideMerge(Layer.fresh(Lease.layer)),
+          Layer.provideMerge(Layer.fresh(Layer.mergeAll(
+            Counters.layer,
+            Membership.layer(identity("replica", leaseMillis)),
+            ReplicaTable.layer,
+            Sessions.layer
+          )))
+        )
+        // In the replica's own scope: the fleet's is in that context, too.
+        const scope = yield* Effect.scope
+        return replicaOf(yield* Effect.provideContext(Layer.buildWithScope(replica, scope), shared))
+      })
     })
   })
 ).pipe(Layer.provideMerge(RealmTable.layer), Layer.provide(postgresWithSessions()))

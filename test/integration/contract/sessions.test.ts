@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Queue } from "effect"
+import { Duration, Effect, Exit, Layer, Option, Queue } from "effect"
 import { SqlClient } from "effect/sql"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import type { RealmUrl } from "../../../src/domain/RealmUrl.ts"
@@ -28,8 +28,8 @@ const open = (replicaId: string, leaseMillis?: number) =>
 const mounted = Effect.fnUntraced(function*() {
   const realms = yield* RealmTable
   const realmUrl = freshRealm()
-  yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
-  return realmUrl
+  const generation = yield* realms.mount({ realmUrl, kind: "source", directory: "d", sourceUrl: null }, 0)
+  return { realmUrl, generation: Option.getOrThrow(generation) }
 })
 
 const rowOf = (realmUrl: RealmUrl) =>
@@ -46,7 +46,11 @@ layer(tables, { excludeTestServices: true })("a catch-up on PostgreSQL", (it) =>
     Effect.gen(function*() {
       const realms = yield* RealmTable
       const session = yield* open("gaps")
-      const [first, second, third] = [yield* mounted(), yield* mounted(), yield* mounted()]
+      const [first, second, third] = [
+        (yield* mounted()).realmUrl,
+        (yield* mounted()).realmUrl,
+        (yield* mounted()).realmUrl
+      ]
       let { cursor } = yield* session.catchUp(undefined)
       const found: Array<ReadonlyArray<number | undefined>> = []
       const catchUp = Effect.gen(function*() {
@@ -80,7 +84,7 @@ layer(tables, { excludeTestServices: true })("a catch-up on PostgreSQL", (it) =>
         FROM generate_series(1, 20000) AS n`
       yield* sql`ANALYZE realm_generations`
       const { cursor } = yield* session.catchUp(undefined)
-      const realmUrl = yield* mounted()
+      const { realmUrl } = yield* mounted()
       const { realms } = yield* session.catchUp(cursor)
       assert.deepStrictEqual(realms, [{ realmUrl, generation: 1 }])
       const plan =
@@ -119,7 +123,7 @@ const failOver = (column: "timeline" | "system_identifier") =>
     (sql) => sql`UPDATE database_identity SET ${sql(column)} = 'another ' || clock_timestamp()`
   )
 
-const epoch = 2 ** 36
+const nextEpoch = (generation: number) => (Math.floor(generation / 2 ** 36) + 1) * 2 ** 36
 
 layer(tables, { excludeTestServices: true })("an epoch on PostgreSQL", (it) => {
   for (const column of ["timeline", "system_identifier"] as const) {
@@ -128,13 +132,13 @@ layer(tables, { excludeTestServices: true })("an epoch on PostgreSQL", (it) => {
         const realms = yield* RealmTable
         const session = yield* open("replica")
         yield* session.beginEpoch(false)
-        const [one, two] = [yield* mounted(), yield* mounted()]
-        yield* realms.advance(two, 1, "paths")
-        const before = Math.floor(((yield* rowOf(one))?.generation ?? 0) / epoch)
+        const { generation, realmUrl: one } = yield* mounted()
+        const { realmUrl: two } = yield* mounted()
+        yield* realms.advance(two, generation, "paths")
         const { cursor } = yield* session.catchUp(undefined)
         yield* failOver(column)
         assert.isTrue(yield* session.beginEpoch(false))
-        const raised = (before + 1) * epoch
+        const raised = nextEpoch(generation)
         const row = { generation: raised, wipe: raised, definition: raised, insert: raised }
         assert.deepStrictEqual([yield* rowOf(one), yield* rowOf(two)], [row, row])
         // Everybody else's catch-up finds it.
@@ -147,31 +151,52 @@ layer(tables, { excludeTestServices: true })("an epoch on PostgreSQL", (it) => {
         assert.strictEqual((yield* rowOf(one))?.generation, raised + 1)
         yield* failOver(column)
         assert.isTrue(yield* session.beginEpoch(false))
-        assert.strictEqual((yield* rowOf(one))?.generation, raised + epoch)
+        assert.strictEqual((yield* rowOf(one))?.generation, nextEpoch(raised))
       }).pipe(Effect.scoped))
   }
+
+  it.effect("a realm that is made after an epoch begins past any number that a lost one can have had (rule 13)", () =>
+    Effect.gen(function*() {
+      const realms = yield* RealmTable
+      const session = yield* open("replica")
+      yield* session.beginEpoch(false)
+      const lost = yield* mounted()
+      yield* realms.advance(lost.realmUrl, lost.generation, "paths")
+      yield* failOver("timeline")
+      yield* session.beginEpoch(false)
+      const { generation, realmUrl } = yield* mounted()
+      assert.strictEqual(generation, nextEpoch(lost.generation) + 1)
+      assert.deepStrictEqual(yield* rowOf(realmUrl), {
+        generation,
+        wipe: generation,
+        definition: generation,
+        insert: 0
+      })
+    }).pipe(Effect.scoped))
 
   it.effect("of replicas that all find another timeline, one raises the generations, and all find them raised", () =>
     Effect.gen(function*() {
       const sessions = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (index) => open(`replica ${index}`))
-      const realmUrl = yield* mounted()
+      const before = yield* mounted()
       yield* failOver("timeline")
       const outcomes = yield* Effect.forEach(
         sessions,
-        (session) => Effect.zip(session.beginEpoch(false), Effect.map(rowOf(realmUrl), (row) => row?.generation)),
+        (session) =>
+          Effect.zip(session.beginEpoch(false), Effect.map(rowOf(before.realmUrl), (row) => row?.generation)),
         { concurrency: "unbounded" }
       )
       assert.strictEqual(outcomes.filter(([raised]) => raised).length, 1)
-      assert.deepStrictEqual(outcomes.map(([, generation]) => generation), outcomes.map(() => epoch))
+      const raised = nextEpoch(before.generation)
+      assert.deepStrictEqual(outcomes.map(([, generation]) => generation), outcomes.map(() => raised))
     }).pipe(Effect.scoped))
 
   it.effect("a replica that saw the database go back raises them where nothing else tells (rule 13)", () =>
     Effect.gen(function*() {
       const session = yield* open("replica")
-      const realmUrl = yield* mounted()
+      const { generation, realmUrl } = yield* mounted()
       yield* session.beginEpoch(false)
       assert.isTrue(yield* session.beginEpoch(true))
-      assert.strictEqual((yield* rowOf(realmUrl))?.generation, epoch)
+      assert.strictEqual((yield* rowOf(realmUrl))?.generation, nextEpoch(generation))
       assert.isFalse(yield* session.beginEpoch(false))
     }).pipe(Effect.scoped))
 
@@ -180,13 +205,13 @@ layer(tables, { excludeTestServices: true })("an epoch on PostgreSQL", (it) => {
       const realms = yield* RealmTable
       const session = yield* open("replica")
       yield* session.beginEpoch(false)
-      const realmUrl = yield* mounted()
+      const { generation, realmUrl } = yield* mounted()
       const { incarnation } = yield* realms.read([])
-      const token = { generation: 1, incarnation }
+      const token = { generation, incarnation }
       const modules = yield* ModuleTranspileTable
       const analyses = yield* ModuleTable
-      yield* modules.write(realmUrl, "a.ts", "key", token, transpiled.sample(1))
-      yield* analyses.write(realmUrl, "a.ts", "key", token, definitions.sample(1))
+      assert.isTrue(yield* modules.write(realmUrl, "a.ts", "key", token, transpiled.sample(1)))
+      assert.isTrue(yield* analyses.write(realmUrl, "a.ts", "key", token, definitions.sample(1)))
       yield* session.beginEpoch(true)
       const reads = [modules.read(realmUrl, "a.ts", "key"), analyses.read(realmUrl, "a.ts", "key")] as const
       for (const read of reads) assert.strictEqual((yield* read)._tag, "None")
