@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config"
 
+// One project after the other: real processes and a thousand simulations do not disturb tests that have a deadline.
 export default defineConfig({
   test: {
     projects: [
@@ -7,15 +8,24 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/integration/**"],
-          sequence: { concurrent: true }
+          exclude: ["test/integration/**", "test/simulation/**"],
+          sequence: { concurrent: true, groupOrder: 0 },
+          testTimeout: 30_000
+        }
+      },
+      {
+        test: {
+          name: "simulation",
+          include: ["test/simulation/**/*.test.ts"],
+          sequence: { concurrent: false, groupOrder: 1 },
+          fileParallelism: false
         }
       },
       {
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          sequence: { concurrent: false },
+          sequence: { concurrent: false, groupOrder: 2 },
           fileParallelism: false,
           globalSetup: ["test/support/globalPostgres.ts"],
           testTimeout: 60_000,
