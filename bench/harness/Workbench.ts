@@ -18,7 +18,7 @@ export interface Scale {
 }
 
 // Many short rounds: a neighbour's burst then falls on both sides of most of them, or of none.
-export const full: Scale = { rounds: 15, warmupMillis: 2000, roundMillis: 700, longRounds: 5 }
+export const full: Scale = { rounds: 15, warmupMillis: 2000, roundMillis: 700, longRounds: 3 }
 export const quick: Scale = { rounds: 5, warmupMillis: 500, roundMillis: 300, longRounds: 1 }
 
 /** What all rows share: real input, a real PostgreSQL, and places that vanish with the run. */
