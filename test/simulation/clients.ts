@@ -138,7 +138,11 @@ export const startWriter = (world: World, name: string, until: number): void => 
       waiting = false
       simulation.after(simulation.random() * simulation.pick([20, 300]), next)
     }
-    const does = (realmUrl: RealmUrl, what: string, program: Parameters<typeof replica.handle<Told, { readonly _tag: string }>>[0]) => {
+    const does = (
+      realmUrl: RealmUrl,
+      what: string,
+      program: Parameters<typeof replica.handle<Told, { readonly _tag: string }>>[0]
+    ) => {
       history.note(`${name} has replica ${replica.identity.place} ${what}`)
       world.hot = realmUrl
       const begun = replica.handle(program, (result) =>

@@ -113,7 +113,12 @@ export const startFaults = (world: World): void => {
     if (replica !== undefined && simulation.chance(plan.struckCommits)) {
       tell(replica, "is struck after its commit")
       const length = simulation.random() * 1_000
-      const strike = simulation.pick([pause, kill, () => replica.link.cut(length), () => replica.link.blackHole(length)])
+      const strike = simulation.pick([
+        pause,
+        kill,
+        () => replica.link.cut(length),
+        () => replica.link.blackHole(length)
+      ])
       simulation.after(simulation.random() * 10, () => strike(replica, length))
     }
     for (const other of world.replicas) {

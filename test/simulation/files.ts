@@ -51,7 +51,10 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
         const result: Result.Result<A, E | FileFailure> = simulation.chance(disk.failing)
           ? Result.fail(new FileFailure({ operation, path, code: "EIO", detail: "input/output error" }))
           : work()
-        process.after(simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest), () => resume(Effect.fromResult(result)))
+        process.after(
+          simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest),
+          () => resume(Effect.fromResult(result))
+        )
       })
     })
 

@@ -45,7 +45,9 @@ const simulate = async (first: number, count: number, mutant: string | undefined
   failed.sort((one, other) => one.seed - other.seed)
   const [shown] = failed
   if (shown !== undefined) {
-    const replay = `npm run simulate -- --seeds 1 --seed ${shown.seed}${mutant === undefined ? "" : ` --mutant ${mutant}`}`
+    const replay = `npm run simulate -- --seeds 1 --seed ${shown.seed}${
+      mutant === undefined ? "" : ` --mutant ${mutant}`
+    }`
     console.log(shown.lines.join("\n"))
     console.log(`\nThis was seed ${shown.seed}, hash ${shown.hash}. To replay it: ${replay}\n`)
     for (const { seed, violations } of failed) console.log(`seed ${seed}: ${violations.length}, first ${violations[0]}`)
@@ -53,7 +55,9 @@ const simulate = async (first: number, count: number, mutant: string | undefined
   const seconds = (performance.now() - started) / 1000
   console.log(`${count} seeds from ${first}: ${failed.length} with violations; ${(count / seconds).toFixed(1)} seeds/s`)
   console.log(
-    `${totals.reads} reads, ${(100 * totals.failures / totals.reads).toFixed(1)}% of them errors; ${totals.steps} steps; ` +
+    `${totals.reads} reads, ${
+      (100 * totals.failures / totals.reads).toFixed(1)
+    }% of them errors; ${totals.steps} steps; ` +
       `${totals.executions} executions; the stalest answer was superseded for ${totals.stalest.toFixed(0)} ms`
   )
   if (failed.length > 0) process.exitCode = 1
@@ -62,7 +66,9 @@ const simulate = async (first: number, count: number, mutant: string | undefined
 /** Runs every mutant, and prints how many seeds catch each. */
 const simulateMutants = async (first: number, count: number) => {
   checkMutants()
-  const caught = new Map(mutants.map(({ name }) => [name, { seeds: new Set<number>(), first: Infinity, by: new Set<string>() }]))
+  const caught = new Map(
+    mutants.map(({ name }) => [name, { seeds: new Set<number>(), first: Infinity, by: new Set<string>() }])
+  )
   // Mutant by mutant: a worker keeps one mutant's code warm.
   await runSeeds(
     mutants.flatMap(({ name }) => batchesOf(seedsFrom(first, count), name, 50)),
@@ -87,7 +93,7 @@ const simulateMutants = async (first: number, count: number) => {
 }
 
 if (values.help === true) console.log(usage)
-else if (values.list === true) for (const { bug, name } of mutants) console.log(`${name.padEnd(28)} ${bug}`)
+else if (values.list === true) { for (const { bug, name } of mutants) console.log(`${name.padEnd(28)} ${bug}`) }
 else if (values.mutants === true) await simulateMutants(Number(values.seed ?? 0), Number(values.seeds ?? 200))
 else if (values.mutant !== undefined && !mutants.some(({ name }) => name === values.mutant)) {
   console.error(`There is no mutant ${values.mutant}; --list names them`)

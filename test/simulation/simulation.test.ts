@@ -16,7 +16,9 @@ const violationsOf = (reports: ReadonlyArray<Report>) =>
   reports.flatMap(({ lines, seed, violations }) =>
     violations.length === 0
       ? []
-      : [`${lines.slice(-60).join("\n")}\nreplay: npm run simulate -- --seeds 1 --seed ${seed}\n${violations.join("\n")}`]
+      : [
+        `${lines.slice(-60).join("\n")}\nreplay: npm run simulate -- --seeds 1 --seed ${seed}\n${violations.join("\n")}`
+      ]
   ).slice(0, 3)
 
 const run = async (all: ReadonlyArray<number>) => {

@@ -8,7 +8,10 @@ export interface Batch {
 }
 
 /** One seed's outcome without its history, unless it violates something. */
-export type Report = Omit<Outcome, "lines"> & { readonly mutant: string | undefined; readonly lines: ReadonlyArray<string> }
+export type Report = Omit<Outcome, "lines"> & {
+  readonly mutant: string | undefined
+  readonly lines: ReadonlyArray<string>
+}
 
 // Effect keeps the async context of each suspended fiber for what listens to it. Nothing does here, and it costs a third.
 const builtin = process.getBuiltinModule
