@@ -127,6 +127,7 @@ export class Api extends HttpApi.make("lockstep")
   .middleware(RequestShape)
   .annotateMerge(OpenApi.annotations({
     title: "Lockstep",
+    version: "0.1.0",
     description: "Serves transpiled ES modules from many replicas as if they were one."
   }))
 {}

@@ -38,7 +38,11 @@ const checkSegment = (segment: string): string | undefined => {
 export const isHidden = (path: string): boolean =>
   path.split("/").some((segment) => segment.startsWith(".") && segment !== ".well-known")
 
+// Every level is a directory that a write may have to make and sync.
+const maxSegments = 100
+
 const checkSegments = (segments: ReadonlyArray<string>): string | undefined => {
+  if (segments.length > maxSegments) return `a path may have ${maxSegments} segments at most`
   for (const [index, segment] of segments.entries()) {
     if (segment === "" && index < segments.length - 1) return "empty path segments are not allowed"
     const problem = checkSegment(segment)

@@ -1,5 +1,5 @@
 import { Cause, Effect, Result } from "effect"
-import { HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
@@ -14,9 +14,10 @@ import {
   methodNotAllowed,
   noSuchEndpoint,
   pathTooLong,
+  payloadTooLarge,
   unsupportedType
 } from "./problems.ts"
-import { handleRealm } from "./realms.ts"
+import { handleRealm, maxBody } from "./realms.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
 export interface AppOptions {
@@ -28,6 +29,7 @@ export interface AppOptions {
 /** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
+  const bounded = Effect.provideService(management, HttpIncomingMessage.MaxBodySize, maxBody)
   const self = yield* Membership
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
@@ -57,8 +59,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     const [path = "", query = ""] = splitOnce(request.url, "?")
     if (path.length > maxPathLength) return pathTooLong(maxPathLength)
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
+    if (Number(request.headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
     return path.startsWith("/_")
-      ? asOurs(yield* Effect.catchIf(management, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))
+      ? asOurs(yield* Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))
       : yield* Effect.catchTag(
         realm(request, path, query),
         "RealmNotFound",

@@ -15,7 +15,7 @@ import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./proble
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 /** Largest body of a write. */
-const maxBody = ByteSize.mebibytes(16)
+export const maxBody = ByteSize.mebibytes(16)
 
 const sourceType = "application/vnd.lockstep.source"
 

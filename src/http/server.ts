@@ -4,7 +4,9 @@ import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { type AppOptions, makeApp } from "./app.ts"
 
-export interface HttpOptions extends AppOptions {
+export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
+  /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
+  readonly trustProxy?: boolean
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
@@ -25,7 +27,7 @@ export const layerHttp = (options: HttpOptions) =>
     Listening,
     Effect.gen(function*() {
       const node = http.createServer({ requestTimeout: 60_000, headersTimeout: 15_000, maxHeaderSize: 32_768 })
-      const { handle } = yield* makeApp(options)
+      const { handle } = yield* makeApp({ ...options, trustProxy: options.trustProxy ?? false })
       const deadline = yield* FiberHandle.make()
       let draining = false
       const server = yield* NodeHttpServer.make(() => node, {
@@ -52,4 +54,4 @@ export const layerHttp = (options: HttpOptions) =>
       const host = options.host.includes(":") ? `[${options.host}]` : options.host
       return Listening.of({ url: `http://${host}:${port}` })
     })
-  )
+  ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))

@@ -81,7 +81,7 @@ const describe = (code: string, message: string) =>
     EROFS: "the file system is read-only (EROFS)",
     EMFILE: "too many open files (EMFILE)",
     ENAMETOOLONG: "its name is too long (ENAMETOOLONG)"
-  })[code] ?? message
+  })[code] ?? message.replace(/,? '.*$/, "")
 
 const io = <A>(operation: string, file: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: failure(operation, file) })
@@ -103,7 +103,10 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
 
   // The real path of something in the realm, every symbolic link followed.
   const locate = Effect.fnUntraced(function*(realm: Place, file: string) {
-    const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(rootOf(realm)))
+    // A version that is being removed has a row no more, or will not have one in a moment: its files are not there.
+    const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(rootOf(realm))).pipe(
+      Effect.mapError((error) => absent.has(error.code) ? notFound(realm, file, "is gone with its version") : error)
+    )
     const real = yield* io("open", file, () => fs.promises.realpath(path.join(root, file))).pipe(
       Effect.mapError((error) => absent.has(error.code) ? notFound(realm, file) : error)
     )

@@ -28,9 +28,7 @@ export class LayeredMap<K, V> extends Map<K, V> {
   }
 
   override get size(): number {
-    let size = 0
-    for (const _ of this.entries()) size++
-    return size
+    return Array.from(this.entries()).length
   }
 
   override *entries(): MapIterator<[K, V]> {

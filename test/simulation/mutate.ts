@@ -43,7 +43,7 @@ export const hookMutants = (): void => {
       const mutant = url.includes("?mutant=") ? byName.get(new URL(url).searchParams.get("mutant") ?? "") : undefined
       if (mutant === undefined) return loaded
       const file = path.relative(root, fileURLToPath(url.slice(0, url.indexOf("?"))))
-      return { ...loaded, source: mutate(mutant, file, String(loaded.source)) }
+      return { ...loaded, source: mutate(mutant, file, Buffer.from(loaded.source as Uint8Array | string).toString()) }
     }
   })
 }

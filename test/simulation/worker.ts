@@ -14,7 +14,7 @@ export type Report = Omit<Outcome, "lines"> & {
 }
 
 // Effect keeps the async context of each suspended fiber for what listens to it. Nothing does here, and it costs a third.
-const builtin = process.getBuiltinModule
+const builtin = process.getBuiltinModule.bind(process)
 Object.defineProperty(process, "getBuiltinModule", {
   value: (name: string) => name === "node:async_hooks" ? undefined : builtin(name)
 })
