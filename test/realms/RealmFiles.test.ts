@@ -246,7 +246,7 @@ live("a snapshot keeps its bytes when the source is edited in place", () =>
     yield* put("a.ts", "two")
     assert.strictEqual(text(yield* files.read(version, "a.ts")), "one")
     yield* files.removeVersion(version.directory)
-    assert.strictEqual((yield* Effect.flip(files.read(version, "a.ts")))._tag, "FileFailure")
+    assert.strictEqual((yield* Effect.flip(files.read(version, "a.ts")))._tag, "FileNotFound")
     assert.strictEqual(yield* readText("a.ts"), "two")
   }))
 

@@ -77,14 +77,22 @@ export class Truth {
     return { generation, state }
   }
 
-  /** Whether the realm said so at some state from `least` on, before `until`. */
+  /**
+   * Whether the realm said so at some state from `least` on, before `until`. The files that a name may stand for are looked
+   * at one after another: in a source realm, which is edited meanwhile, each may be seen at a later state than the last.
+   */
   was(name: string, text: string | undefined, least: number, until: number): boolean {
-    for (let index = least; index < this.states.length; index++) {
-      const { at, files } = this.states[index] as State
-      if (at > until) return false
-      if (resolve(files, name) === text) return true
+    const states = this.states.slice(least).filter(({ at }) => at <= until)
+    if (!this.isSource) return states.some(({ files }) => resolve(files, name) === text)
+    let from = 0
+    for (const path of [name, `${name}.gts`, `${name}.ts`]) {
+      const seen = states.slice(from)
+      if (text !== undefined && seen.some(({ files }) => files?.get(path) === text)) return true
+      const absent = seen.findIndex(({ files }) => files?.get(path) === undefined)
+      if (absent < 0) return false
+      from += absent
     }
-    return false
+    return text === undefined
   }
 
   /** How long ago, at `start`, the generation was superseded. */
