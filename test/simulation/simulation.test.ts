@@ -4,8 +4,8 @@ import { batchesOf, runSeeds } from "./runSeeds.ts"
 import seeds from "./seeds.json" with { type: "json" }
 import type { Report } from "./worker.ts"
 
-const fresh = 1_000
-const twice = 100
+const fresh = 300
+const twice = 30
 
 /** The first of the fresh seeds: another one each day, and the same for everybody on that day. */
 const first = Math.trunc(Date.now() / 86_400_000) * 10_000
