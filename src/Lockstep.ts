@@ -5,7 +5,6 @@ import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
 import { Generations, type OnPartition } from "./coordination/Generations.ts"
-import { Hosts } from "./coordination/Hosts.ts"
 import { Lease } from "./coordination/Lease.ts"
 import { LockSession } from "./coordination/LockSession.ts"
 import { MemoryBus } from "./coordination/MemoryBus.ts"
@@ -99,7 +98,6 @@ const services = (options: LockstepOptions) => {
     Layer.provideMerge(
       Layer.mergeAll(
         Generations.layer(options.onPartition),
-        Hosts.layer,
         RealmFiles.layer(options),
         ReindexQueue.layer
       )

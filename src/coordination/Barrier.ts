@@ -1,7 +1,7 @@
 import { Clock, Context, Deferred, Effect, Layer, Result, Schema } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
-import { type Change, Generations } from "./Generations.ts"
+import { type Change, Generations, type Messages } from "./Generations.ts"
 import { drift, Lease } from "./Lease.ts"
 import { Notifications } from "./Notifications.ts"
 
@@ -31,8 +31,8 @@ const decodePayload = Schema.decodeUnknownResult(Payload)
  * the publisher's own monotonic clock, from the commit's reply, has passed the longest lease with its drift.
  */
 export class Barrier extends Context.Service<Barrier, {
-  /** Tells the others of a change that was committed and applied here, and waits for them. */
-  readonly confirm: (change: Change) => Effect.Effect<Acknowledgement, DatabaseError>
+  /** Tells the others of a change that was committed and applied here, with other messages, and waits for them. */
+  readonly confirm: (change: Change, ...together: Messages) => Effect.Effect<Acknowledgement, DatabaseError>
   /**
    * The same for a change that promises nothing to readers elsewhere: waits for those that answer soon, a quarter of a second at most,
    * so that the next request on another replica finds it all the same.
@@ -84,9 +84,7 @@ export class Barrier extends Context.Service<Barrier, {
         return new Set(dead)
       })
 
-      const settle = Effect.fnUntraced(function*(watch: Watch, patience: number) {
-        // Read after the commit: whoever registers later sees the generation in its first catch-up.
-        const members = yield* readMembers
+      const settle = Effect.fnUntraced(function*(watch: Watch, members: ReadonlyArray<Member>, patience: number) {
         // The dead have no lease left, and find the change when they come back. A timer that fired early left them here.
         const dead = yield* forgetDead(members)
         const others = members.filter((member) => !dead.has(member))
@@ -112,7 +110,7 @@ export class Barrier extends Context.Service<Barrier, {
             })
         )
 
-      const tell = Effect.fnUntraced(function*(change: Change, patience: number) {
+      const tell = Effect.fnUntraced(function*(change: Change, patience: number, together: Messages) {
         const watch: Watch = {
           generation: change.generation,
           acked: new Set(),
@@ -121,17 +119,19 @@ export class Barrier extends Context.Service<Barrier, {
         }
         // Listening begins before the announcement: an early acknowledgement is not lost.
         yield* listen(change.realmUrl, watch)
-        yield* Effect.catch(
-          generations.broadcast(change),
+        const broadcast = Effect.catch(
+          generations.broadcast(change, ...together),
           (error) =>
             Effect.logWarning(`Generation ${change.generation} of ${change.realmUrl} could not be announced`, error)
         )
-        return yield* settle(watch, patience)
+        // Read after the commit: whoever registers later sees the generation in its first catch-up.
+        const [members] = yield* Effect.all([readMembers, broadcast], { concurrency: 2 })
+        return yield* settle(watch, members, patience)
       }, Effect.scoped)
 
       return Barrier.of({
-        confirm: (change) => Effect.withSpan(tell(change, Infinity), "Barrier.confirm"),
-        announce: (change) => Effect.withSpan(tell(change, courtesyMillis), "Barrier.announce")
+        confirm: (change, ...together) => Effect.withSpan(tell(change, Infinity, together), "Barrier.confirm"),
+        announce: (change) => Effect.withSpan(tell(change, courtesyMillis, []), "Barrier.announce")
       })
     })
   )

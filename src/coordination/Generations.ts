@@ -5,10 +5,13 @@ import { RealmTable } from "../store/RealmTable.ts"
 import { makeReceiver, messagesOf } from "./changeMessages.ts"
 import { Counters } from "./Counters.ts"
 import { Lease } from "./Lease.ts"
-import { Notifications } from "./Notifications.ts"
+import { type Message, Notifications } from "./Notifications.ts"
 import { type Change, RealmMemory, type RealmView } from "./RealmMemory.ts"
 
 export type { Change, RealmView } from "./RealmMemory.ts"
+
+/** What is sent in one statement with a change: those who hear it wake up once. */
+export type Messages = ReadonlyArray<Pick<Message, "channel" | "payload">>
 
 /**
  * Which generation each realm is at. While the lease is held, memory answers; without it every read asks PostgreSQL for
@@ -21,10 +24,15 @@ export class Generations extends Context.Service<Generations, {
   readonly view: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<ReadonlyArray<RealmView>, DatabaseError>
   /** The same, asked of PostgreSQL whatever the lease: for a request whose token memory has not reached. */
   readonly ask: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<ReadonlyArray<RealmView>, DatabaseError>
+  /** Whether an origin (`http://host:port`) has realms of its own: one that has none stands for the public URL's. */
+  readonly hasRealms: (origin: string) => Effect.Effect<boolean, DatabaseError>
   /** Applies a change that this replica made. */
   readonly apply: (change: Change) => Effect.Effect<void>
-  /** Tells the other replicas, after the commit. Losing it costs latency, never correctness. */
-  readonly broadcast: (change: Change) => Effect.Effect<void, DatabaseError>
+  /**
+   * Tells the other replicas, after the commit, of a change, together with other messages. Losing it costs latency, never
+   * correctness.
+   */
+  readonly broadcast: (change: Change, ...together: Messages) => Effect.Effect<void, DatabaseError>
   /** The generation that this replica has applied, of realms that it has looked at. */
   readonly applied: Effect.Effect<ReadonlyArray<readonly [RealmUrl, number]>>
 }>()("lockstep/coordination/Generations") {
@@ -62,8 +70,20 @@ export class Generations extends Context.Service<Generations, {
               return known === undefined ? confirmed(urls) : Effect.succeed(known)
             }),
           ask,
+          hasRealms: (origin) =>
+            Effect.suspend(() => {
+              const known = memory.origins.lookUp(origin)
+              if (known !== undefined && lease.isHeld()) return Effect.succeed(known)
+              const answer = memory.origins.begin(origin)
+              return realms.hasOrigin(origin).pipe(
+                Effect.tap((has) => Effect.sync(() => answer.has = has)),
+                // Where PostgreSQL does not answer, the view of the realm refuses or warns.
+                Effect.catch((error) => known === undefined ? error : Effect.succeed(answer.has = known))
+              )
+            }),
           apply: (change) => Effect.sync(() => memory.apply(change)),
-          broadcast: (change) => notifications.notify(messagesOf(change)),
+          broadcast: (change, ...together) =>
+            notifications.notify([...messagesOf(change, lease.self.bootId), ...together]),
           applied: Effect.sync(() => memory.applied())
         })
       })

@@ -16,6 +16,12 @@ export type Event =
   /** The rows that moved. Without continuity nothing is known of the time before: memory is void. */
   | { readonly _tag: "CaughtUp"; readonly realms: CatchUp["realms"]; readonly continuous: boolean }
 
+/** A generation to acknowledge, as JSON, and to whom. */
+interface Applied {
+  readonly entry: string
+  readonly to: string | undefined
+}
+
 const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   const clock = yield* Clock.Clock
   const counters = yield* Counters
@@ -42,7 +48,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
       return failures.length === 0 ? Effect.void : Effect.logError("A subscriber of notifications failed", ...failures)
     })
   const wanted = yield* Queue.sliding<void>(1)
-  const applied = yield* Queue.sliding<string>(10_000)
+  const applied = yield* Queue.sliding<Applied>(10_000)
   const granted = Deferred.makeUnsafe<void>()
   const span = self.leaseMillis * (1 - drift)
 
@@ -105,7 +111,17 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     const tell = Effect.forever(
       Effect.flatMap(
         Queue.takeAll(applied),
-        (generations) => Effect.forEach(chunks(self.bootId, generations), session.acknowledge, { discard: true })
+        (generations) =>
+          Effect.forEach(
+            Map.groupBy(generations, ({ to }) => to),
+            ([to, entries]) =>
+              Effect.forEach(
+                chunks(self.bootId, entries.map(({ entry }) => entry)),
+                (payload) => session.acknowledge(payload, to),
+                { discard: true }
+              ),
+            { discard: true }
+          )
       )
     )
     return yield* Effect.raceAllFirst([receive, keep, tell])
@@ -143,7 +159,8 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
         () => Effect.sync(() => handlers.delete(handler))
       )),
     requestCatchUp: () => void Queue.offerUnsafe(wanted, undefined),
-    acknowledge: (realmUrl, generation) => void Queue.offerUnsafe(applied, JSON.stringify([realmUrl, generation]))
+    acknowledge: (realmUrl, generation, to) =>
+      void Queue.offerUnsafe(applied, { entry: JSON.stringify([realmUrl, generation]), to })
   })
 })
 
@@ -165,8 +182,11 @@ export class Lease extends Context.Service<Lease, {
   readonly subscribe: (handler: (event: Event) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Catches up soon: a gap was noticed. Requests are coalesced. */
   readonly requestCatchUp: () => void
-  /** Tells publishers that this generation is applied. Only after applying it, whether or not the realm is mounted. */
-  readonly acknowledge: (realmUrl: RealmUrl, generation: number) => void
+  /**
+   * Tells the publisher, by its boot, or every member where it is not known, that this generation is applied. Only after
+   * applying it, whether or not the realm is mounted.
+   */
+  readonly acknowledge: (realmUrl: RealmUrl, generation: number, to?: string) => void
 }>()("lockstep/coordination/Lease") {
   static readonly layer = Layer.effect(Lease, Effect.flatMap(Membership, make))
 

@@ -3,6 +3,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import type { RealmRow, RealmSnapshot } from "../store/RealmTable.ts"
 import type { Counters } from "./Counters.ts"
 import { Fence } from "./Fence.ts"
+import { OriginMemory } from "./OriginMemory.ts"
 
 /**
  * A realm as one read of its row saw it. Generation, state and directory come from that one row (never from a second
@@ -46,6 +47,7 @@ export interface Reading {
  * Everything here is synchronous. Bounded: forgetting a realm loses its fence, and entries of another fence are no hits.
  */
 export class RealmMemory {
+  readonly origins = new OriginMemory()
   readonly #realms = new Map<RealmUrl, Realm>()
   readonly #absent = new Set<RealmUrl>()
   readonly #readings = new Set<Reading>()
@@ -80,6 +82,7 @@ export class RealmMemory {
     const { generation, realmUrl } = change
     for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))
     this.#absent.delete(realmUrl)
+    this.origins.apply(realmUrl)
     const realm = this.#realms.get(realmUrl)
     if (realm !== undefined && generation > realm.generation) this.#advance(realm, change)
   }
@@ -91,6 +94,7 @@ export class RealmMemory {
   reset(): void {
     for (const reading of this.#readings) reading.void = true
     this.#absent.clear()
+    this.origins.reset()
     this.dropAll()
     this.#realms.clear()
   }

@@ -26,6 +26,9 @@ export const channels = [
 ] as const
 export type Channel = typeof channels[number]
 
+/** Where one member alone hears what is acknowledged to it: the others need not wake up. */
+const acknowledgements = (bootId: string) => `lockstep_acks_${bootId}`
+
 export interface Message {
   readonly channel: Channel
   readonly payload: string
@@ -56,8 +59,8 @@ export interface Session {
    * this one `wentBack`. Says whether they were raised.
    */
   readonly beginEpoch: (wentBack: boolean) => Effect.Effect<boolean, DatabaseError>
-  /** Sends a payload on `lockstep_acks`. */
-  readonly acknowledge: (payload: string) => Effect.Effect<void, DatabaseError>
+  /** Sends a payload on `lockstep_acks`: to this boot alone, or to every member. */
+  readonly acknowledge: (payload: string, to?: string) => Effect.Effect<void, DatabaseError>
 }
 
 const CatchUpRows = Schema.NonEmptyArray(Schema.Struct({
@@ -98,8 +101,9 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
   yield* Effect.addFinalizer((exit) => Scope.close(pinned, exit))
 
   const inbox = yield* Queue.unbounded<Message, DatabaseError>()
-  for (const channel of channels) {
-    const heard = yield* Effect.mapError(Scope.provide(pin.listen(channel), pinned), lost)
+  const own = [acknowledgements(member.bootId), "lockstep_acks"] as const
+  for (const [listened, channel] of [...channels.map((channel) => [channel, channel] as const), own]) {
+    const heard = yield* Effect.mapError(Scope.provide(pin.listen(listened), pinned), lost)
     yield* Effect.forkScoped(
       Effect.forever(
         Effect.flatMap(Queue.takeAll(heard), (notifications) =>
@@ -142,7 +146,8 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
       }
     }),
     beginEpoch: (wentBack) => Effect.map(query(beginEpoch, [String(wentBack)]), ({ rows }) => rows.length > 0),
-    acknowledge: (payload) => Effect.asVoid(query(acknowledge, [payload]))
+    acknowledge: (payload, to) =>
+      Effect.asVoid(query(acknowledge, [to === undefined ? "lockstep_acks" : acknowledgements(to), payload]))
   } satisfies Session
 })
 
@@ -152,7 +157,9 @@ const openMemory = Effect.fnUntraced(function*(
   member: ReplicaRow
 ) {
   const inbox = yield* Queue.unbounded<Message, DatabaseError>()
-  yield* bus.subscribe((message) => void Queue.offerUnsafe(inbox, message))
+  yield* bus.subscribe(({ to, ...message }) => {
+    if (to === undefined || to === member.bootId) Queue.offerUnsafe(inbox, message)
+  })
   // Counted on over memberships of this boot: one that was forgotten is not taken for the next.
   const renewed = (tables: MemoryTables) => {
     const renewals = (tables.renewals.get(member.bootId) ?? 0) + 1
@@ -181,6 +188,6 @@ const openMemory = Effect.fnUntraced(function*(
         })
       })),
     beginEpoch: () => Effect.succeed(false),
-    acknowledge: (payload) => Effect.sync(() => bus.publish({ channel: "lockstep_acks", payload, sender: 0 }))
+    acknowledge: (payload, to) => Effect.sync(() => bus.publish({ channel: "lockstep_acks", payload, sender: 0, to }))
   } satisfies Session
 })

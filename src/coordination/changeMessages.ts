@@ -10,7 +10,9 @@ import { type Change, type RealmMemory, voidPath } from "./RealmMemory.ts"
 const Generation = Schema.fromJsonString(Schema.Struct({
   r: Schema.String,
   g: Schema.Finite,
-  p: Schema.Union([Schema.Literal("*"), Schema.Array(Schema.String)])
+  p: Schema.Union([Schema.Literal("*"), Schema.Array(Schema.String)]),
+  // Who made it and waits for its acknowledgement: a member's boot.
+  b: Schema.optionalKey(Schema.String)
 }))
 const decodeGeneration = Schema.decodeUnknownResult(Generation)
 
@@ -29,9 +31,9 @@ const maxPayload = 7999
 const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
   paths === "*" ? [`${realmUrl}:*`] : paths.map((path) => `${realmUrl}:${path}`)
 
-/** The messages for a change: our own first, which carries the generation, then the contract's. */
-export const messagesOf = ({ generation, paths, realmUrl }: Change) => {
-  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p })
+/** The messages for a change made by this boot: our own first, which carries the generation, then the contract's. */
+export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: string) => {
+  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p, b: bootId })
   const fits = (payload: string) => Buffer.byteLength(payload) <= maxPayload
   const named = paths !== "*" && fits(own(paths)) ? paths : "*"
   return [
@@ -49,18 +51,18 @@ export const messagesOf = ({ generation, paths, realmUrl }: Change) => {
 export const makeReceiver = (
   memory: RealmMemory,
   counters: Counters["Service"],
-  applied: (realmUrl: RealmUrl, generation: number) => void
+  applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void
 ) => {
   const echoes = new Echoes()
 
   const onGeneration = (payload: string, sender: number) => {
     const decoded = decodeGeneration(payload)
     if (Result.isFailure(decoded)) return void counters.malformedPayloads++
-    const { g: generation, p: paths, r } = decoded.success
+    const { b: publisher, g: generation, p: paths, r } = decoded.success
     const change: Change = { realmUrl: r as RealmUrl, generation, paths }
     counters.invalidationsReceived++
     memory.apply(change)
-    applied(change.realmUrl, generation)
+    applied(change.realmUrl, generation, publisher)
     echoes.announce(sender, seedPayloads(change))
   }
 

@@ -1,6 +1,5 @@
 import { Effect, Option, Result } from "effect"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
-import { Hosts } from "../coordination/Hosts.ts"
 import { FileNotFound, GenerationAhead, InvalidInput, RealmNotFound } from "../domain/errors.ts"
 import { decode, splitVersion } from "../domain/ModulePath.ts"
 import { candidates, ofVersion, type RealmUrl } from "../domain/RealmUrl.ts"
@@ -30,9 +29,9 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   const whole = decode(rawPath.slice(1))
   if (Result.isFailure(whole)) return yield* whole.failure
   const publicOrigin = new URL(publicUrl).origin
-  const hosts = yield* Hosts
+  const generations = yield* Generations
   // A host that no realm has stands for the public one: an IP address, say, or the replica's own port.
-  const isOwn = origin === publicOrigin || (yield* hosts.hasRealm(origin))
+  const isOwn = origin === publicOrigin || (yield* generations.hasRealms(origin))
   if (minGeneration !== undefined && !/^\d{1,16}$/.test(minGeneration)) {
     return yield* new InvalidInput({ detail: "x-lockstep-min-generation must be a whole number" })
   }

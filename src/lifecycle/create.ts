@@ -2,7 +2,6 @@ import * as path from "node:path"
 import { Effect, Option, Result } from "effect"
 import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
-import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, InvalidInput, RealmConflict } from "../domain/errors.ts"
 import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
@@ -25,7 +24,6 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
-  const notifications = yield* Notifications
   const realms = yield* RealmTable
   const transaction = yield* Transaction
   const checked = checkName(name)
@@ -60,9 +58,8 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
   }))
   const change: Change = { realmUrl, generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
-  yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
   // Replicas that remember that there is no such realm must forget it.
-  yield* barrier.confirm(change)
+  yield* barrier.confirm(change, { channel: "realm_registry", payload: realmUrl })
   return { realmUrl, generation }
 })
 

@@ -2,13 +2,11 @@ import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
 import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
-import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { CommitConflict, type DatabaseError, RealmConflict, RealmNotFound } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
-import { ModuleTable } from "../store/ModuleTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
@@ -31,7 +29,6 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
-  const notifications = yield* Notifications
   const versions = yield* RealmVersionTable
   if (sourceRealmUrl === publishedRealmUrl) {
     return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
@@ -50,8 +47,10 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
 
   const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
-  yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: publishedRealmUrl }]))
-  return { ...published, replicas: yield* barrier.confirm(change) }
+  return {
+    ...published,
+    replicas: yield* barrier.confirm(change, { channel: "realm_registry", payload: publishedRealmUrl })
+  }
 })
 
 const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
@@ -76,14 +75,16 @@ const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRea
   return { source, target }
 })
 
-/** All or none: the pointer, the version, the definitions, the registry and the reindex (S29). */
+/**
+ * All or none: the pointer, the version, the definitions, the registry and the reindex (S29). Definitions and transpiled
+ * modules are voided by their floors, in the realm's own row, however many there are; the collector deletes them.
+ */
 const commit = Effect.fnUntraced(function*(
   source: RealmRow,
   publishedRealmUrl: RealmUrl,
   directory: string,
   expected: number
 ) {
-  const definitions = yield* ModuleTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
@@ -99,7 +100,6 @@ const commit = Effect.fnUntraced(function*(
     // The sweeper takes a copy that nobody seems to work at: then this publish was away too long to go on.
     const recorded = yield* versions.commit(publishedRealmUrl, generation.value, directory)
     if (!recorded) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
-    yield* definitions.clear(publishedRealmUrl)
     yield* queue.enqueue(publishedRealmUrl, generation.value)
     const { realms: [row] } = yield* realms.read([publishedRealmUrl])
     return { generation: generation.value, lastPublishedAt: row?.lastPublishedAt ?? null }

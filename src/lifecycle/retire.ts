@@ -1,7 +1,6 @@
 import { Effect, Option } from "effect"
 import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
-import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { CommitConflict, RealmConflict, RealmNotFound } from "../domain/errors.ts"
@@ -38,7 +37,6 @@ const retire = Effect.fnUntraced(function*<E>(
   const barrier = yield* Barrier
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
-  const notifications = yield* Notifications
   const realms = yield* RealmTable
   return yield* lock.withLock(realmUrl)(Effect.gen(function*() {
     const [realm] = (yield* realms.read([realmUrl])).realms
@@ -47,9 +45,8 @@ const retire = Effect.fnUntraced(function*<E>(
     const { directories, generation } = yield* commit(realm)
     const change: Change = { realmUrl, generation, paths: "*" }
     yield* invalidation.clearLocalSourceCaches(change)
-    yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
     // The realm stays locked until its files are gone: a realm of the same name must not be created over them.
-    const replicas = yield* barrier.confirm(change)
+    const replicas = yield* barrier.confirm(change, { channel: "realm_registry", payload: realmUrl })
     yield* removeFiles(realm, directories)
     return { generation, replicas }
   }))

@@ -9,6 +9,9 @@ import { RealmFiles } from "./RealmFiles.ts"
 /** How often the registry is compared without having heard anything: notifications may be lost. */
 const pollInterval = "5 seconds"
 
+/** How long hints are gathered before the registry is looked at. */
+const settleInterval = "100 millis"
+
 /**
  * Makes this replica follow the registry (S28), which is the truth about which realms exist. Directories that appear
  * among the source realms are registered; realms that left the registry are unmounted. A realm is mounted by its first
@@ -89,7 +92,9 @@ export class Reconciler extends Context.Service<Reconciler, {
           if (told || event._tag === "Gap") Queue.offerUnsafe(hints, undefined)
         })
         yield* reconcile
-        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(hints), reconcile)))
+        // Not at once: whoever sent the hint waits for this replica's acknowledgement first.
+        const settled = Effect.andThen(Queue.take(hints), Effect.sleep(settleInterval))
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(settled, reconcile)))
         yield* Effect.forkScoped(Effect.repeat(
           Effect.asVoid(Queue.offer(hints, undefined)),
           Schedule.spaced(pollInterval)

@@ -51,8 +51,8 @@ export const catchUp = `SELECT
   FROM pg_control_system() s CROSS JOIN cache_incarnation i
   LEFT JOIN realm_generations r ON r.changed_xid >= $1::text::xid8`
 
-/** Tells publishers which generations this member has applied. */
-export const acknowledge = "SELECT pg_notify('lockstep_acks', $1)"
+/** Tells the publisher, or every member where it is not known, which generations this member has applied. */
+export const acknowledge = "SELECT pg_notify($1, $2)"
 
 /**
  * Begins a new epoch of generations where another timeline or database answers than the one they were counted on, or,

@@ -170,4 +170,22 @@ export const sessions = <E>(
           assert.deepStrictEqual(heard, [1, 2, 3].map((index) => `lockstep_acks ${mine} ${index}`))
         }
       }))
+
+    it.effect("what a member acknowledges to one boot is heard there, and nowhere else", () =>
+      Effect.gen(function*() {
+        const member = freshMember("there")
+        const there = yield* Effect.flatMap(Sessions, (all) => all.open(member))
+        const [here, other] = [yield* open("here"), yield* open("other")]
+        const mine = freshRealm()
+        yield* here.acknowledge(`${mine} to one`, member.bootId)
+        yield* here.acknowledge(`${mine} to all`)
+        for (const { inbox } of [here, there, other]) {
+          const heard: Array<string> = []
+          while (heard.at(-1) !== `lockstep_acks ${mine} to all`) {
+            const message = yield* Queue.take(inbox)
+            if (message.payload.startsWith(mine)) heard.push(`${message.channel} ${message.payload}`)
+          }
+          assert.strictEqual(heard.length, inbox === there.inbox ? 2 : 1)
+        }
+      }))
   })

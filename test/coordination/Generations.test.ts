@@ -4,7 +4,11 @@ import { messagesOf } from "../../src/coordination/changeMessages.ts"
 import type { Change } from "../../src/coordination/Generations.ts"
 import type { Channel } from "../../src/coordination/Notifications.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import { DatabaseError } from "../../src/domain/errors.ts"
 import { otherUrl, realmUrl, rowOf, settle, setUp } from "./scriptedReplica.ts"
+
+const boot = "another boot"
+const origin = new URL(realmUrl).origin
 
 it.effect("a view has the row, and a token that holds for it", () =>
   Effect.gen(function*() {
@@ -211,7 +215,7 @@ it.effect("after a gap no message is taken for an echo", () =>
     const { gap, hear, rows, see } = yield* setUp
     rows.set(realmUrl, rowOf(realmUrl, 1))
     yield* see
-    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" })
+    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" }, boot)
     yield* hear("lockstep_generations", own?.payload ?? "")
     yield* gap
     rows.set(realmUrl, rowOf(realmUrl, 2))
@@ -265,21 +269,76 @@ it.effect("malformed payloads are counted and change nothing; realms not mounted
 
 it.effect("a change's messages fit PostgreSQL's payloads, whatever it names", () =>
   Effect.sync(() => {
-    const few = messagesOf({ realmUrl, generation: 2, paths: ["a.ts", "b.json"] })
+    const few = messagesOf({ realmUrl, generation: 2, paths: ["a.ts", "b.json"] }, boot)
     assert.deepStrictEqual(few, [
-      { channel: "lockstep_generations", payload: JSON.stringify({ r: realmUrl, g: 2, p: ["a.ts", "b.json"] }) },
+      {
+        channel: "lockstep_generations",
+        payload: JSON.stringify({ r: realmUrl, g: 2, p: ["a.ts", "b.json"], b: boot })
+      },
       { channel: "realm_file_changes", payload: `${realmUrl}:a.ts` },
       { channel: "realm_file_changes", payload: `${realmUrl}:b.json` }
     ])
     const paths = Array.from({ length: 1_000 }, (_, index) => `${"ü".repeat(20)}${index}.ts`)
-    const many = messagesOf({ realmUrl, generation: 2, paths })
+    const many = messagesOf({ realmUrl, generation: 2, paths }, boot)
     assert.deepStrictEqual(many.map((message) => message.payload), [
-      JSON.stringify({ r: realmUrl, g: 2, p: "*" }),
+      JSON.stringify({ r: realmUrl, g: 2, p: "*", b: boot }),
       `${realmUrl}:*`
     ])
     for (const length of [7_900, 7_930, 7_950, 7_980, 8_000]) {
-      for (const { payload } of messagesOf({ realmUrl, generation: 2, paths: ["a".repeat(length)] })) {
+      for (const { payload } of messagesOf({ realmUrl, generation: 2, paths: ["a".repeat(length)] }, boot)) {
         assert.isBelow(Buffer.byteLength(payload), 8_000)
       }
     }
+  }))
+
+it.effect("an origin is asked about once while the lease is held, and on every request without it", () =>
+  Effect.gen(function*() {
+    const { generations, lease, origins, rows } = yield* setUp
+    rows.set(realmUrl, rowOf(realmUrl, 1))
+    assert.isTrue(yield* generations.hasRealms(origin))
+    assert.isFalse(yield* generations.hasRealms("http://10.0.0.1"))
+    assert.isFalse(yield* generations.hasRealms("http://10.0.0.1"))
+    assert.strictEqual(origins.length, 3)
+    lease.held = true
+    assert.isTrue(yield* generations.hasRealms(origin))
+    assert.isFalse(yield* generations.hasRealms("http://10.0.0.1"))
+    assert.strictEqual(origins.length, 3)
+  }))
+
+for (const how of ["heard", "made here", "caught up"] as const) {
+  it.effect(`what is known of an origin is void when a realm of it was ${how} (I1)`, () =>
+    Effect.gen(function*() {
+      const { caughtUp, generations, hearChange, lease, origins, rows } = yield* setUp
+      lease.held = true
+      assert.isFalse(yield* generations.hasRealms(origin))
+      rows.set(realmUrl, rowOf(realmUrl, 1))
+      const change: Change = { realmUrl, generation: 1, paths: "*" }
+      if (how === "heard") yield* hearChange(change)
+      else if (how === "made here") yield* generations.apply(change)
+      else yield* caughtUp({ [realmUrl]: 1 })
+      assert.isTrue(yield* generations.hasRealms(origin))
+      assert.strictEqual(origins.length, 2)
+    }))
+}
+
+it.effect("an answer about an origin from before a change that was heard meanwhile is not kept (I1)", () =>
+  Effect.gen(function*() {
+    const { generations, hearChange, holdBack, lease, rows } = yield* setUp
+    lease.held = true
+    const release = yield* holdBack
+    const early = yield* Effect.forkChild(generations.hasRealms(origin), { startImmediately: true })
+    rows.set(realmUrl, rowOf(realmUrl, 1))
+    yield* hearChange({ realmUrl, generation: 1, paths: "*" })
+    yield* release
+    assert.isFalse(yield* Fiber.join(early))
+    assert.isTrue(yield* generations.hasRealms(origin))
+  }))
+
+it.effect("where PostgreSQL does not answer, what was known of an origin stands: the realm's view refuses or warns", () =>
+  Effect.gen(function*() {
+    const { failing, generations } = yield* setUp
+    assert.isFalse(yield* generations.hasRealms(origin))
+    failing(new DatabaseError({ operation: "ask", cause: "down" }))
+    assert.isFalse(yield* generations.hasRealms(origin))
+    assert.isTrue(Exit.isFailure(yield* Effect.exit(generations.hasRealms("http://10.0.0.1"))))
   }))

@@ -346,6 +346,27 @@ it.effect("applied generations are told with the member's boot, those that come 
     ])
   }))
 
+it.effect("each publisher is told of its own generations, and everybody of those whose publisher is not known", () =>
+  Effect.gen(function*() {
+    const script = new Script()
+    const { lease } = yield* leaseOn(script)
+    script.hold("acknowledge")
+    lease.acknowledge(realmUrl, 2)
+    yield* settle
+    lease.acknowledge(realmUrl, 3, "one")
+    lease.acknowledge(otherUrl, 9, "two")
+    lease.acknowledge(realmUrl, 4, "one")
+    lease.acknowledge(otherUrl, 10)
+    script.release("acknowledge")
+    yield* settle
+    assert.deepStrictEqual(script.told.slice(1), ["one", "two", undefined])
+    assert.deepStrictEqual(acknowledgements(script).slice(1).map((payload) => JSON.parse(payload).a), [
+      [[realmUrl, 3], [realmUrl, 4]],
+      [[otherUrl, 9]],
+      [[otherUrl, 10]]
+    ])
+  }))
+
 it.effect("however many generations are told at once, each fits a payload of PostgreSQL", () =>
   Effect.gen(function*() {
     const script = new Script()

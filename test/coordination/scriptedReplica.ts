@@ -33,7 +33,15 @@ export const setUpWith = Effect.fnUntraced(function*(onPartition?: OnPartition) 
   let hold: Deferred.Deferred<void> | undefined
   let snapshots: Array<RealmSnapshot> = []
   let failure: DatabaseError | undefined
-  const table: Pick<RealmTable["Service"], "read"> = {
+  const origins: Array<string> = []
+  const table: Pick<RealmTable["Service"], "read" | "hasOrigin"> = {
+    hasOrigin: (origin) =>
+      Effect.suspend(() => {
+        origins.push(origin)
+        if (failure !== undefined) return Effect.fail(failure)
+        const has = Array.from(rows.keys()).some((url) => new URL(url).origin === origin)
+        return Effect.as(hold === undefined ? Effect.void : Deferred.await(hold), has)
+      }),
     read: (urls) =>
       Effect.suspend(() => {
         asked.push(urls)
@@ -70,6 +78,7 @@ export const setUpWith = Effect.fnUntraced(function*(onPartition?: OnPartition) 
   return {
     rows,
     asked,
+    origins,
     generations,
     scope,
     lease,
@@ -92,7 +101,7 @@ export const setUpWith = Effect.fnUntraced(function*(onPartition?: OnPartition) 
       dispatch({ _tag: "Message", message: { channel, payload, sender } }),
     hearChange: (change: Change, sender = 1) =>
       Effect.forEach(
-        messagesOf(change),
+        messagesOf(change, "another boot"),
         ({ channel, payload }) => dispatch({ _tag: "Message", message: { channel, payload, sender } }),
         { discard: true }
       ),

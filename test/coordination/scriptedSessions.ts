@@ -14,6 +14,8 @@ const down = new DatabaseError({ operation: "answer", cause: new Error("down") }
 export class Script {
   /** Calls in the order in which they arrived; what came back is not told. */
   readonly calls: Array<string> = []
+  /** To whom each acknowledgement went. */
+  readonly told: Array<string | undefined> = []
   registered = false
   database: CatchUp = { identity: "one", cursor: "100", realms: [] }
   /** Whether `beginEpoch` finds that it has to raise generations. */
@@ -72,7 +74,8 @@ export class Script {
             register: this.#call("register", "register", () => void (this.registered = true)),
             catchUp: (cursor) => this.#call("catchUp", `catch up from ${cursor}`, () => this.database),
             beginEpoch: (wentBack) => this.#call("beginEpoch", `begin epoch ${wentBack}`, () => this.raises),
-            acknowledge: (payload) => this.#call("acknowledge", `acknowledge ${payload}`, () => {})
+            acknowledge: (payload, to) =>
+              this.#call("acknowledge", `acknowledge ${payload}`, () => void this.told.push(to))
           } satisfies Session
         }.bind(this))
       )

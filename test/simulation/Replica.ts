@@ -4,7 +4,6 @@ import { SourceCache } from "../../src/cache/SourceCache.ts"
 import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
 import { Barrier } from "../../src/coordination/Barrier.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
-import { Hosts } from "../../src/coordination/Hosts.ts"
 import { Generations, type OnPartition } from "../../src/coordination/Generations.ts"
 import { Lease } from "../../src/coordination/Lease.ts"
 import { Membership } from "../../src/coordination/Membership.ts"
@@ -125,7 +124,6 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(Layer.mergeAll(
       Generations.layer(identity.onPartition),
-      Hosts.layer,
       layerFiles(simulation, process, disk),
       ReindexQueue.layer
     )),

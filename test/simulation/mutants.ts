@@ -191,8 +191,8 @@ export const mutants: ReadonlyArray<Mutant> = [
       "ack-before-apply",
       "a generation is acknowledged when it is heard and applied with the next message",
       messages,
-      "    memory.apply(change)\n    applied(change.realmUrl, generation)\n    echoes",
-      "    late()\n    late = () => memory.apply(change)\n    applied(change.realmUrl, generation)\n    echoes"
+      "    memory.apply(change)\n    applied(change.realmUrl, generation, publisher)\n    echoes",
+      "    late()\n    late = () => memory.apply(change)\n    applied(change.realmUrl, generation, publisher)\n    echoes"
     ),
     messages,
     "  const echoes = new Echoes()\n",

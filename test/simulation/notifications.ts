@@ -14,6 +14,7 @@ export interface Mishaps {
 
 interface Listener {
   readonly connection: Connection
+  readonly bootId: string
   readonly hear: (message: Message) => void
 }
 
@@ -28,17 +29,18 @@ export class Channels {
     this.#mishaps = mishaps
   }
 
-  /** Hears until its connection has ended. */
-  listen(connection: Connection, hear: (message: Message) => void): void {
-    const listener = { connection, hear }
+  /** Hears what is sent to all, or to this boot, until its connection has ended. */
+  listen(connection: Connection, bootId: string, hear: (message: Message) => void): void {
+    const listener = { connection, bootId, hear }
     this.#listeners.add(listener)
     connection.onServer(() => this.#listeners.delete(listener))
   }
 
-  send(message: Message): void {
+  send(message: Message, to?: string): void {
     const simulation = this.#simulation
     const { duplicated, lost, reordered } = this.#mishaps
-    for (const { connection, hear } of this.#listeners) {
+    for (const { bootId, connection, hear } of this.#listeners) {
+      if (to !== undefined && to !== bootId) continue
       if (simulation.chance(lost)) continue
       for (let copies = simulation.chance(duplicated) ? 2 : 1; copies > 0; copies--) {
         const deliver = () => connection.push(() => hear(message))

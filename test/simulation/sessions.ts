@@ -24,7 +24,7 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
         })
         // LISTEN is a statement too: what is sent before it arrives is not heard.
         yield* connection.call<void>("listen", (answer) => {
-          channels.listen(connection, (message) => {
+          channels.listen(connection, member.bootId, (message) => {
             Queue.offerUnsafe(inbox, message)
           })
           answer(undefined)
@@ -65,9 +65,9 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
               })
             }),
           beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
-          acknowledge: (payload) =>
+          acknowledge: (payload, to) =>
             query<void>("acknowledge", (answer) => {
-              channels.send({ channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 })
+              channels.send({ channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 }, to)
               answer(undefined)
             })
         } satisfies Session
