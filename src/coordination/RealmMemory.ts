@@ -80,9 +80,9 @@ export class RealmMemory {
   /** Applies a change that was made, heard, or found by a catch-up. */
   apply(change: Change): void {
     const { generation, realmUrl } = change
+    this.origins.apply(realmUrl)
     for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))
     this.#absent.delete(realmUrl)
-    this.origins.apply(realmUrl)
     const realm = this.#realms.get(realmUrl)
     if (realm !== undefined && generation > realm.generation) this.#advance(realm, change)
   }
