@@ -159,8 +159,10 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
         () => Effect.sync(() => handlers.delete(handler))
       )),
     requestCatchUp: () => void Queue.offerUnsafe(wanted, undefined),
-    acknowledge: (realmUrl, generation, to) =>
-      void Queue.offerUnsafe(applied, { entry: JSON.stringify([realmUrl, generation]), to })
+    acknowledge: (realmUrl, generation, to) => {
+      // A publisher has applied its own change before it told of it.
+      if (to !== self.bootId) Queue.offerUnsafe(applied, { entry: JSON.stringify([realmUrl, generation]), to })
+    }
   })
 })
 

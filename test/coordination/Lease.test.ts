@@ -346,7 +346,7 @@ it.effect("applied generations are told with the member's boot, those that come 
     ])
   }))
 
-it.effect("each publisher is told of its own generations, and everybody of those whose publisher is not known", () =>
+it.effect("each other publisher is told of its own generations, everybody of those whose publisher is not known", () =>
   Effect.gen(function*() {
     const script = new Script()
     const { lease } = yield* leaseOn(script)
@@ -355,6 +355,7 @@ it.effect("each publisher is told of its own generations, and everybody of those
     yield* settle
     lease.acknowledge(realmUrl, 3, "one")
     lease.acknowledge(otherUrl, 9, "two")
+    lease.acknowledge(otherUrl, 9, "boot")
     lease.acknowledge(realmUrl, 4, "one")
     lease.acknowledge(otherUrl, 10)
     script.release("acknowledge")
