@@ -1,6 +1,5 @@
 import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -12,8 +11,9 @@ import { ModuleTable } from "../store/ModuleTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
+import { settle } from "./edit.ts"
 import { Invalidation } from "./Invalidation.ts"
-import { refuseOverlap } from "./overlap.ts"
+import { holdUrl, refuseOverlap } from "./overlap.ts"
 
 export interface PublishRequest {
   readonly sourceRealmUrl: RealmUrl
@@ -27,7 +27,6 @@ export interface PublishRequest {
  * take turns, and the source does not change while it is copied.
  */
 export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
-  const barrier = yield* Barrier
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -38,11 +37,13 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   }
 
   const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
-    const { source, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+    const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+    // A batch that an earlier writer left half done must not be published.
+    const source = yield* settle(found)
     const directory = crypto.randomUUID()
     yield* versions.begin(publishedRealmUrl, directory)
     return yield* files.snapshot(source, directory).pipe(
-      Effect.andThen(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)),
+      Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
       Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
       Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
     )
@@ -51,7 +52,7 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
   yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: publishedRealmUrl }]))
-  return { ...published, replicas: yield* barrier.confirm(change) }
+  return { ...published, replicas: yield* invalidation.tell(change, "all") }
 })
 
 const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
@@ -81,14 +82,16 @@ const commit = Effect.fnUntraced(function*(
   source: RealmRow,
   publishedRealmUrl: RealmUrl,
   directory: string,
-  expected: number
+  target: RealmRow | undefined
 ) {
+  const expected = target?.generation ?? 0
   const definitions = yield* ModuleTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
   const versions = yield* RealmVersionTable
   return yield* transaction.run(Effect.gen(function*() {
+    if (target?.state !== "live") yield* holdUrl(publishedRealmUrl)
     const generation = yield* realms.mount({
       realmUrl: publishedRealmUrl,
       kind: "published",

@@ -1,5 +1,4 @@
 import { Effect, Option } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -9,9 +8,11 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
+import { WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { Invalidation } from "./Invalidation.ts"
 
 /** Takes a published realm down; its source stays (S30). */
@@ -35,7 +36,6 @@ const retire = Effect.fnUntraced(function*<E>(
   realmUrl: RealmUrl,
   allow: (realm: RealmRow) => Effect.Effect<void, E>
 ) {
-  const barrier = yield* Barrier
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const notifications = yield* Notifications
@@ -49,7 +49,7 @@ const retire = Effect.fnUntraced(function*<E>(
     yield* invalidation.clearLocalSourceCaches(change)
     yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: realmUrl }]))
     // The realm stays locked until its files are gone: a realm of the same name must not be created over them.
-    const replicas = yield* barrier.confirm(change)
+    const replicas = yield* invalidation.tell(change, "all")
     yield* removeFiles(realm, directories)
     return { generation, replicas }
   }))
@@ -58,8 +58,10 @@ const retire = Effect.fnUntraced(function*<E>(
 const commit = Effect.fnUntraced(function*(realm: RealmRow) {
   const { realmUrl } = realm
   const definitions = yield* ModuleTable
+  const intents = yield* WriteIntentTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
+  const recorded = yield* RealmFileTable
   const transaction = yield* Transaction
   const transpiled = yield* ModuleTranspileTable
   const versions = yield* RealmVersionTable
@@ -70,6 +72,8 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
     yield* Effect.forEach(kept, (version) => versions.remove(realmUrl, version.generation), { discard: true })
     yield* transpiled.clear(realmUrl)
     yield* definitions.clear(realmUrl)
+    yield* intents.withdraw(realmUrl)
+    yield* recorded.clear(realmUrl)
     yield* queue.withdraw(realmUrl)
     return { generation: generation.value, directories: kept.map((version) => version.directory) }
   }))
