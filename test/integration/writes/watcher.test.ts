@@ -71,38 +71,41 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
         assert.strictEqual((yield* noticed) - made, 0)
       }))
 
-    it.effect("a checkout of a thousand files is a few invalidations, and nothing old is left (I6)", () =>
-      Effect.gen(function*() {
-        const { all, realm } = yield* Fleet
-        const names = Array.from({ length: 1000 }, (_, index) =>
-          `d${index % 20}/m${index}.ts`)
-        const source = yield* realm({ "README.md": "" })
-        const git = (...args: ReadonlyArray<string>) =>
-          Effect.sync(() =>
-            execFileSync("git", ["-c", "user.name=x", "-c", "user.email=x@x", ...args], {
-              cwd: source.directory,
-              stdio: "pipe"
-            })
-          )
-        yield* git("init", "-q", "-b", "one")
-        yield* source.edit(Object.fromEntries(names.map((name) => [name, versioned(1)])))
-        yield* git("add", "-A")
-        yield* git("commit", "-qm", "one")
-        yield* git("checkout", "-qb", "two")
-        yield* source.edit(Object.fromEntries(names.map((name) => [name, versioned(2)])))
-        yield* git("commit", "-qam", "two")
-        const [began, made] = [yield* settled(source), yield* noticed]
-        yield* git("checkout", "-q", "one")
-        const ended = yield* settled(source)
-        assert.isAbove(ended, began)
-        assert.isBelow(ended - began, 20)
-        assert.strictEqual((yield* noticed) - made, ended - began)
-        for (const replica of all) {
-          for (const name of [names[0], names[499], names[999]]) {
-            assert.strictEqual(versionOf((yield* replica.ask(source.path(`${name}?source`))).text), 1, name)
+    it.effect(
+      "a checkout of a thousand files is a few invalidations, and nothing old is left (I6)",
+      () =>
+        Effect.gen(function*() {
+          const { all, realm } = yield* Fleet
+          const names = Array.from({ length: 1000 }, (_, index) => `d${index % 20}/m${index}.ts`)
+          const source = yield* realm({ "README.md": "" })
+          const git = (...args: ReadonlyArray<string>) =>
+            Effect.sync(() =>
+              execFileSync("git", ["-c", "user.name=x", "-c", "user.email=x@x", ...args], {
+                cwd: source.directory,
+                stdio: "pipe"
+              })
+            )
+          yield* git("init", "-q", "-b", "one")
+          yield* source.edit(Object.fromEntries(names.map((name) => [name, versioned(1)])))
+          yield* git("add", "-A")
+          yield* git("commit", "-qm", "one")
+          yield* git("checkout", "-qb", "two")
+          yield* source.edit(Object.fromEntries(names.map((name) => [name, versioned(2)])))
+          yield* git("commit", "-qam", "two")
+          const [began, made] = [yield* settled(source), yield* noticed]
+          yield* git("checkout", "-q", "one")
+          const ended = yield* settled(source)
+          assert.isAbove(ended, began)
+          assert.isBelow(ended - began, 20)
+          assert.strictEqual((yield* noticed) - made, ended - began)
+          for (const replica of all) {
+            for (const name of [names[0], names[499], names[999]]) {
+              assert.strictEqual(versionOf((yield* replica.ask(source.path(`${name}?source`))).text), 1, name)
+            }
           }
-        }
-      }), 120_000)
+        }),
+      120_000
+    )
 
     it.effect("directories come, are renamed and go", () =>
       Effect.gen(function*() {
@@ -111,11 +114,9 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
         const moved = Effect.fnUntraced(function*(what: string, change: () => Promise<unknown>) {
           const before = yield* generation(second, source)
           yield* Effect.promise(change)
-          yield* eventually(what, generation(second, source), (now) =>
-            now > before)
+          yield* eventually(what, generation(second, source), (now) => now > before)
         })
-        const at = (...names: ReadonlyArray<string>) =>
-          Path.join(source.directory, ...names)
+        const at = (...names: ReadonlyArray<string>) => Path.join(source.directory, ...names)
         yield* moved("a new directory", async () => {
           await Fs.mkdir(at("x/y"), { recursive: true })
           await Fs.writeFile(at("x/y/b.ts"), versioned(1))
