@@ -49,12 +49,12 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
     return yield* Effect.gen(function*() {
       yield* files.createSource(name, from)
       const expected = existing?.generation ?? 0
-      const content = yield* files.scan({ directory: name }, undefined, new Map())
+      // Recorded as the realm is born: an edit that nobody watches is found by comparing.
+      yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
       return yield* transaction.run(Effect.gen(function*() {
         yield* holdUrl(realmUrl)
         const mounted = yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
         if (Option.isNone(mounted)) return yield* new CommitConflict({ realmUrl, expected })
-        yield* recorded.recordAll(realmUrl, content)
         return mounted.value
       }))
     }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))

@@ -39,7 +39,7 @@ type Place = Pick<RealmRow, "realmUrl" | "kind" | "directory">
  */
 export class RealmFiles extends Context.Service<RealmFiles, {
   readonly read: (realm: Place, path: string) => Effect.Effect<FileBytes, FileNotFound | FileFailure>
-  /** The stamp that `read` would return now. */
+  /** The stamp of the file that lies at the path now: only to be compared with that of an earlier `read`. */
   readonly stamp: (realm: Place, path: string) => Effect.Effect<Stamp, FileNotFound | FileFailure>
   /** The names in a directory, sorted; names beginning with a dot are left out. */
   readonly list: (

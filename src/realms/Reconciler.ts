@@ -38,14 +38,14 @@ export class Reconciler extends Context.Service<Reconciler, {
 
         // Its files are recorded as it is born: an edit that nobody watches is found by comparing.
         const mount = Effect.fnUntraced(function*(realmUrl: RealmUrl, name: string) {
-          const content = yield* files.scan({ directory: name }, undefined, new Map())
+          // Another replica may have been first; what is recorded then is not ours to replace.
+          if ((yield* realms.read([realmUrl])).realms.length > 0) return Option.none<number>()
+          yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
           return yield* transaction.run(Effect.gen(function*() {
             yield* realms.holdRegistry
             // Somebody may have mounted a realm around this one since it was looked at: the next pass says so.
             if ((yield* realms.overlapping(realmUrl)).length > 0) return Option.none<number>()
-            const generation = yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0)
-            if (Option.isSome(generation)) yield* recorded.recordAll(realmUrl, content)
-            return generation
+            return yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0)
           }))
         })
 

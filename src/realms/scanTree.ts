@@ -48,29 +48,49 @@ export const scanTree = Effect.fnUntraced(function*(
       found.set(file, { hash, stamp: changedMillis < now - restlessMillis ? stamp : "" })
     })
 
+  const visitDirectory = (file: string, real: string, above: ReadonlyArray<string>): Effect.Effect<void, FileFailure> =>
+    Effect.gen(function*() {
+      // A link to a directory that is being looked at would never end.
+      if (above.includes(real)) return
+      const entries = yield* io(
+        "list",
+        file,
+        () => fs.promises.readdir(real, { withFileTypes: true }).catch(noneIfAbsent)
+      )
+      const inside = [...above, real]
+      yield* Effect.forEach(entries ?? [], (entry) => {
+        const inner = file === "" ? entry.name : `${file}/${entry.name}`
+        if (isPassing(inner)) return Effect.void
+        const place = path.join(real, entry.name)
+        if (entry.isDirectory()) return visitDirectory(inner, place, inside)
+        return entry.isFile() ? visitRegular(inner, place) : visit(inner, inside)
+      }, { discard: true, concurrency: above.length === 0 ? 8 : 4 })
+    })
+
+  // What the directory calls a file is no link, and needs no resolving.
+  const visitRegular = (file: string, real: string) =>
+    Effect.flatMap(
+      io("look at", file, () => fs.promises.lstat(real, { bigint: true }).catch(noneIfAbsent)),
+      (stat) => stat?.isFile() === true ? visitFile(file, real, stat) : Effect.void
+    )
+
+  /** A path whatever it is, and whatever it leads through. */
   const visit = (file: string, above: ReadonlyArray<string>): Effect.Effect<void, FileFailure> =>
     Effect.gen(function*() {
-      if (file !== "" && isPassing(file)) return
       const seen = yield* io("look at", file, async () => {
         const real = await fs.promises.realpath(path.join(root, file)).catch(noneIfAbsent)
         if (real === undefined || !isWithin(root, real)) return undefined
         const stat = await fs.promises.stat(real, { bigint: true }).catch(noneIfAbsent)
         return stat === undefined ? undefined : { real, stat }
       })
-      if (seen === undefined) return
-      const { real, stat } = seen
-      if (stat.isFile()) return yield* visitFile(file, real, stat)
-      // A link to a directory that is being looked at would never end.
-      if (!stat.isDirectory() || above.includes(real)) return
-      const names = yield* io("list", file, () => fs.promises.readdir(real).catch(noneIfAbsent))
-      const inside = [...above, real]
-      yield* Effect.forEach(names ?? [], (name) => visit(file === "" ? name : `${file}/${name}`, inside), {
-        discard: true,
-        concurrency: above.length === 0 ? 8 : 4
-      })
+      if (seen?.stat.isFile() === true) return yield* visitFile(file, seen.real, seen.stat)
+      if (seen?.stat.isDirectory() === true) yield* visitDirectory(file, seen.real, above)
     })
 
-  yield* Effect.forEach(below ?? [""], (file) => visit(file, []), { discard: true, concurrency: 8 })
+  yield* Effect.forEach(below ?? [""], (file) => file !== "" && isPassing(file) ? Effect.void : visit(file, []), {
+    discard: true,
+    concurrency: 8
+  })
   return found
 })
 

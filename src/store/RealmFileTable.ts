@@ -173,5 +173,5 @@ const present = (files: Recording): RecordedFiles =>
   new Map(Array.from(files).flatMap(([path, file]) => file === null ? [] : [[path, file]]))
 
 // A statement has a deadline: a realm of many files takes several.
-const chunksOf = <A>(all: ReadonlyArray<A>, size = 5000): ReadonlyArray<ReadonlyArray<A>> =>
+const chunksOf = <A>(all: ReadonlyArray<A>, size = 2000): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size))

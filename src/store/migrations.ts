@@ -130,9 +130,9 @@ const migrations = Migrator.fromRecord({
       edits jsonb NOT NULL,
       started_at timestamptz NOT NULL DEFAULT now()
     )`
-    // Paths in byte order, so that what lies below a directory is a range.
+    // Written before its realm is live. Paths in byte order, so that what lies below a directory is a range.
     yield* sql`CREATE TABLE realm_files (
-      realm_url text NOT NULL REFERENCES realm_generations,
+      realm_url text NOT NULL,
       path text COLLATE "C" NOT NULL,
       hash text NOT NULL,
       stamp text NOT NULL,

@@ -99,6 +99,26 @@ live("links that stay in the realm are followed", () =>
   }))
 
 live(
+  "a stamp follows the links as they lead now: one that is turned elsewhere is no hit",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const places = yield* TemporaryRealms
+      yield* put("old/x.ts", "old")
+      yield* put("new/x.ts", "new")
+      yield* link("current", "old")
+      const { stamp } = yield* files.read(notes, "current/x.ts")
+      assert.strictEqual(yield* files.stamp(notes, "current/x.ts"), stamp)
+      yield* Effect.promise(() => fs.rm(path.join(places.notes, "current")))
+      yield* link("current", "new")
+      assert.notStrictEqual(yield* files.stamp(notes, "current/x.ts"), stamp)
+      yield* Effect.promise(() => fs.rm(path.join(places.notes, "current")))
+      yield* link("current", places.outside)
+      assert.strictEqual((yield* Effect.flip(files.stamp(notes, "current/x.ts")))._tag, "FileNotFound")
+    })
+)
+
+live(
   "a directory lists files and directories by name, without dotfiles, links and pipes",
   () =>
     Effect.gen(function*() {

@@ -42,8 +42,8 @@ const wholeVersion = Effect.fnUntraced(function*(replica: Replica, place: Place,
   const found = candidates.find((version) => files.has(`old${version + 1}.ts`))
   assert.isDefined(found, `neither of ${candidates} in ${Array.from(files.keys()).join(" ")}`)
   assert.deepStrictEqual(
-    Array.from(files).toSorted() as ReadonlyArray<unknown>,
-    Object.keys(filesAt(found ?? 0)).map((name) => [name, found] as const).toSorted()
+    Object.fromEntries(files),
+    Object.fromEntries(Object.keys(filesAt(found ?? 0)).map((name) => [name, found]))
   )
   return found ?? 0
 })
