@@ -6,6 +6,7 @@ import { l1Hit } from "./rows/l1Hit.ts"
 import { l2Hit } from "./rows/l2Hit.ts"
 import { leaseCheck } from "./rows/leaseCheck.ts"
 import { publishBarrier } from "./rows/publishBarrier.ts"
+import { watcher } from "./rows/watcher.ts"
 import { wipe } from "./rows/wipe.ts"
 
 /** Every row, in the order in which they run. */
@@ -17,5 +18,6 @@ export const rows: ReadonlyArray<Row> = [
   publishBarrier,
   invalidations,
   catchUp,
-  wipe
+  wipe,
+  watcher
 ]

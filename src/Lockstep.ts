@@ -18,19 +18,24 @@ import { Sessions } from "./coordination/Sessions.ts"
 import { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
 import type { RealmUrl } from "./domain/RealmUrl.ts"
 import { layerCollector } from "./lifecycle/Collector.ts"
+import { layerFinishBatches } from "./lifecycle/finishBatches.ts"
+import { layerFollowEdits } from "./lifecycle/followEdits.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
+import { Watcher } from "./realms/Watcher.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
 import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
+import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmTable } from "./store/RealmTable.ts"
 import { RealmVersionTable } from "./store/RealmVersionTable.ts"
 import { ReplicaTable } from "./store/ReplicaTable.ts"
 import { Transaction } from "./store/Transaction.ts"
+import { WriteIntentTable } from "./store/WriteIntentTable.ts"
 import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
 
 /** What a host or the program decides. */
@@ -42,6 +47,8 @@ export interface LockstepOptions extends Roots, Identity {
   readonly transpiler: TranspilerOptions
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
+  /** Make invalidations of edits on disk. By default yes, and no in memory. */
+  readonly watch?: boolean
 }
 
 const storeSql = Layer.mergeAll(
@@ -49,10 +56,12 @@ const storeSql = Layer.mergeAll(
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   PoolConnections.layer,
+  RealmFileTable.layer,
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
-  Transaction.layer
+  Transaction.layer,
+  WriteIntentTable.layer
 )
 
 const storeMemory = Layer.mergeAll(
@@ -60,10 +69,12 @@ const storeMemory = Layer.mergeAll(
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
   PoolConnections.layerMemory,
+  RealmFileTable.layerMemory,
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
-  Transaction.layerMemory
+  Transaction.layerMemory,
+  WriteIntentTable.layerMemory
 ).pipe(Layer.provideMerge(MemoryDatabase.layer))
 
 const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
@@ -84,16 +95,18 @@ const coordinationMemory = Layer.mergeAll(
 )
 
 /** Everything above the stores and the coordination: the same for a fleet and for one process. */
-const services = (options: LockstepOptions) => {
+const services = (options: LockstepOptions, watch: boolean) => {
   const { cacheBytes, publicUrl } = options
+  const followEdits = layerFollowEdits(publicUrl).pipe(Layer.provideMerge(Watcher.layer(options)))
   return Layer.mergeAll(
     DefinitionLookup.layer(Math.ceil(cacheBytes / 8)),
-    Invalidation.layer,
     Reconciler.layer(publicUrl),
     layerCollector(),
     SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
     TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(
+    Layer.provideMerge(watch ? Layer.mergeAll(layerFinishBatches, followEdits) : layerFinishBatches),
+    Layer.provideMerge(Invalidation.layer),
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(
       Layer.mergeAll(
@@ -109,7 +122,7 @@ const services = (options: LockstepOptions) => {
  * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.
  */
 export const layer = (options: LockstepOptions) =>
-  services(options).pipe(
+  services(options, options.watch ?? true).pipe(
     Layer.provideMerge(Transpiler.layer(options.transpiler)),
     Layer.provideMerge(coordinationSql),
     Layer.provideMerge(storeSql),
@@ -119,7 +132,7 @@ export const layer = (options: LockstepOptions) =>
 
 /** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
 export const layerMemory = (options: LockstepOptions) =>
-  services(options).pipe(
+  services(options, options.watch ?? false).pipe(
     Layer.provideMerge(Transpiler.layerInline(options.transpiler)),
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),

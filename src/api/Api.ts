@@ -60,6 +60,8 @@ export const Status = Schema.Struct({
   takeovers: Schema.Int,
   malformedPayloads: Schema.Int,
   failovers: Schema.Int,
+  editsNoticed: Schema.Int,
+  batchesFinished: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
   leaseHeld: Schema.Boolean,

@@ -32,6 +32,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     leaseMillis: Duration.toMillis(flags.lease),
     cacheBytes: flags.cacheBytes,
     onPartition: flags.onPartition,
+    watch: flags.watch,
     transpiler: {
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,

@@ -89,6 +89,10 @@ export const serveFlags = {
     Flag.withoutNegation,
     Flag.withDefault(false)
   ),
+  watch: Flag.Boolean("watch").pipe(
+    Flag.withDescription("make invalidations of edits on disk; --no-watch leaves that to others (yes)"),
+    Flag.withDefault(true)
+  ),
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")
 }

@@ -37,7 +37,7 @@ export class Barrier extends Context.Service<Barrier, {
    * The same for a change that promises nothing to readers elsewhere: waits for those that answer soon, a quarter of a second at most,
    * so that the next request on another replica finds it all the same.
    */
-  readonly announce: (change: Change) => Effect.Effect<Acknowledgement, DatabaseError>
+  readonly announce: (change: Change, ...together: Messages) => Effect.Effect<Acknowledgement, DatabaseError>
 }>()("lockstep/coordination/Barrier") {
   static readonly layer = Layer.effect(
     Barrier,
@@ -131,7 +131,7 @@ export class Barrier extends Context.Service<Barrier, {
 
       return Barrier.of({
         confirm: (change, ...together) => Effect.withSpan(tell(change, Infinity, together), "Barrier.confirm"),
-        announce: (change) => Effect.withSpan(tell(change, courtesyMillis, []), "Barrier.announce")
+        announce: (change, ...together) => Effect.withSpan(tell(change, courtesyMillis, together), "Barrier.announce")
       })
     })
   )

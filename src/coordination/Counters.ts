@@ -13,7 +13,9 @@ const zero = () => ({
   leaseExpiries: 0,
   takeovers: 0,
   malformedPayloads: 0,
-  failovers: 0
+  failovers: 0,
+  editsNoticed: 0,
+  batchesFinished: 0
 })
 
 /**

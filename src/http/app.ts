@@ -6,6 +6,7 @@ import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { maxBody } from "./body.ts"
 import { layerManagement } from "./management.ts"
 import {
   answerTo,
@@ -17,7 +18,7 @@ import {
   payloadTooLarge,
   unsupportedType
 } from "./problems.ts"
-import { handleRealm, maxBody } from "./realms.ts"
+import { handleRealm } from "./realms.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
 export interface AppOptions {

@@ -1,21 +1,19 @@
-import { ByteSize, Effect, Option, Result } from "effect"
-import { HttpIncomingMessage, HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
+import { Effect, Option, Result } from "effect"
+import { HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
 import { DefinitionLookup } from "../definitions/DefinitionLookup.ts"
 import { FileNotFound, InvalidInput } from "../domain/errors.ts"
-import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { aliasOf, isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
-import { deleteFile, putFile, type Wait } from "../lifecycle/write.ts"
+import { deleteFile, putFile } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
+import { atomic, removeAll, waitOf, written } from "./atomic.ts"
+import { readBody } from "./body.ts"
 import { respond } from "./conditional.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
-
-/** Largest body of a write. */
-export const maxBody = ByteSize.mebibytes(16)
 
 const sourceType = "application/vnd.lockstep.source"
 
@@ -49,6 +47,10 @@ const dispatch = Effect.fnUntraced(function*(
       return immutable ? methodNotAllowed("PUT", allowed) : yield* put(request, requested, query)
     case "DELETE":
       return immutable ? methodNotAllowed("DELETE", allowed) : yield* remove(requested, query)
+    case "POST":
+      return requested.path === "_atomic" && !immutable
+        ? yield* atomic(request, requested, query)
+        : methodNotAllowed("POST", allowed)
     default:
       return methodNotAllowed(request.method, allowed)
   }
@@ -186,28 +188,15 @@ const put = Effect.fnUntraced(function*(
   query: URLSearchParams
 ) {
   const { realmUrl } = view.row
-  const declared = Number(request.headers["content-length"] ?? 0)
-  if (declared > Number(maxBody)) return payloadTooLarge("16 MiB")
-  const body = yield* Effect.result(
-    Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maxBody)
-  )
-  // Too large, or cut off by the client, who is gone then.
-  if (Result.isFailure(body)) return payloadTooLarge("16 MiB")
-  const write = yield* putFile(realmUrl, path, new Uint8Array(body.success), waitOf(query))
-  return written(realmUrl, path, write, write.outcome === "created" ? 201 : 200)
+  const body = yield* readBody(request)
+  if (Option.isNone(body)) return payloadTooLarge("16 MiB")
+  const { generation, outcome, replicas } = yield* putFile(realmUrl, path, body.value, waitOf(query))
+  return written({ realmURL: realmUrl, path, generation, replicas }, outcome === "created" ? 201 : 200)
 })
 
-const remove = Effect.fnUntraced(function*({ path, view }: RequestedRealm, query: URLSearchParams) {
-  const { realmUrl } = view.row
-  return written(realmUrl, path, yield* deleteFile(realmUrl, path, waitOf(query)), 200)
+const remove = Effect.fnUntraced(function*(requested: RequestedRealm, query: URLSearchParams) {
+  const { path, view: { row: { realmUrl } } } = requested
+  if (path === "") return yield* removeAll(requested, query)
+  const { generation, replicas } = yield* deleteFile(realmUrl, path, waitOf(query))
+  return written({ realmURL: realmUrl, path, generation, replicas })
 })
-
-const waitOf = (query: URLSearchParams): Wait => query.get("wait") === "all" ? "all" : "soon"
-
-const written = (realmURL: RealmUrl, path: string, write: Written, status: number) =>
-  HttpServerResponse.jsonUnsafe({ realmURL, path, generation: write.generation, replicas: write.replicas }, {
-    status,
-    headers: { "x-lockstep-generation": String(write.generation), "cache-control": "no-store" }
-  })
-
-type Written = Effect.Success<ReturnType<typeof putFile | typeof deleteFile>>

@@ -1,8 +1,10 @@
 import { Context, Effect, Layer, Option } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
-import { type Change, Generations } from "../coordination/Generations.ts"
+import { type Acknowledgement, Barrier } from "../coordination/Barrier.ts"
+import { Dependents } from "../coordination/Dependents.ts"
+import { type Change, Generations, type Messages } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
+import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { CommitConflict, type DatabaseError, type LockTimeout, RealmNotFound } from "../domain/errors.ts"
 import { aliasCandidates, isExecutable } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
@@ -14,6 +16,15 @@ import { Transaction } from "../store/Transaction.ts"
 /** What an invalidation voids: these paths, everything of the realm, or only what is known of its definitions. */
 export type Target = ReadonlyArray<string> | "realm" | "definitions"
 
+/** Whether to return once the replicas that are well have applied a change (`soon`), or only when all of them have. */
+export type Wait = "soon" | "all"
+
+/** Beyond this many paths it is cheaper to void the realm. */
+const maxPaths = 5000
+
+/** The target for a change of these files. */
+export const targetOf = (paths: ReadonlyArray<string>): Target => paths.length > maxPaths ? "realm" : paths
+
 /**
  * The one invalidation path (S23): the only code that moves the generation of a realm that stays what it is. Lifecycle
  * programs that change what a realm is (publish, create, delete) move it with the same table operations and end in the
@@ -22,9 +33,19 @@ export type Target = ReadonlyArray<string> | "realm" | "definitions"
 export class Invalidation extends Context.Service<Invalidation, {
   /**
    * Moves the realm to its next generation, which voids the target here and in L2. The caller holds the realm, says at
-   * which generation it found it, and tells the other replicas when it has let go.
+   * which generation it found it, and tells the others when it has let go. `alongside` is committed with it, and so is a
+   * job of the reindex where the files of a source realm may have changed.
    */
-  readonly commit: (realm: RealmRow, target: Target) => Effect.Effect<Change, CommitConflict | DatabaseError>
+  readonly commit: <E = never, R = never>(
+    realm: RealmRow,
+    target: Target,
+    alongside?: Effect.Effect<void, E, R>
+  ) => Effect.Effect<Change, E | CommitConflict | DatabaseError, R>
+  /**
+   * The end of every change that this replica committed: hands it on to whatever depends on it, tells the other replicas
+   * and waits for them. Only telling may fail without harm; the catch-up covers it.
+   */
+  readonly tell: (change: Change, wait: Wait, ...together: Messages) => Effect.Effect<Acknowledgement, DatabaseError>
   /** Locks the realm and invalidates: the public call. */
   readonly invalidate: (
     realmUrl: RealmUrl,
@@ -42,16 +63,24 @@ export class Invalidation extends Context.Service<Invalidation, {
     Effect.gen(function*() {
       const definitions = yield* ModuleTable
       const barrier = yield* Barrier
+      const dependents = yield* Dependents
       const generations = yield* Generations
       const lock = yield* RealmWriteLock
       const notifications = yield* Notifications
+      const queue = yield* ReindexQueue
       const realms = yield* RealmTable
       const transaction = yield* Transaction
       const transpiled = yield* ModuleTranspileTable
 
       const clearLocalSourceCaches = generations.apply
       const clearLocalSourceCachesAndBroadcast = (change: Change) =>
-        Effect.andThen(clearLocalSourceCaches(change), Effect.asVoid(barrier.announce(change)))
+        Effect.andThen(clearLocalSourceCaches(change), Effect.asVoid(tell(change, "soon")))
+
+      const handOn = (change: Change) => Effect.asVoid(Effect.timeoutOption(dependents.changed(change), handOnDeadline))
+      const tell = (change: Change, wait: Wait, ...together: Messages) => {
+        const told = wait === "all" ? barrier.confirm(change, ...together) : barrier.announce(change, ...together)
+        return Effect.map(Effect.all([told, handOn(change)], { concurrency: 2 }), ([replicas]) => replicas)
+      }
 
       const advance = Effect.fnUntraced(function*(realm: RealmRow, target: Target) {
         const { realmUrl } = realm
@@ -66,11 +95,16 @@ export class Invalidation extends Context.Service<Invalidation, {
           }
         }
         if (target === "definitions") yield* definitions.clear(realmUrl)
+        else if (realm.kind === "source") yield* queue.enqueue(realmUrl, generation.value)
         return generation.value
       })
 
-      const commit = Effect.fn("Invalidation.commit")(function*(realm: RealmRow, target: Target) {
-        const generation = yield* transaction.run(advance(realm, target))
+      const commit = Effect.fn("Invalidation.commit")(function*<E = never, R = never>(
+        realm: RealmRow,
+        target: Target,
+        alongside: Effect.Effect<void, E, R> = Effect.void as Effect.Effect<void, E, R>
+      ) {
+        const generation = yield* transaction.run(Effect.tap(advance(realm, target), alongside))
         const change: Change = {
           realmUrl: realm.realmUrl,
           generation,
@@ -87,7 +121,7 @@ export class Invalidation extends Context.Service<Invalidation, {
           if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
           return yield* commit(realm, target)
         }))
-        yield* barrier.announce(change)
+        yield* tell(change, "soon")
         if (target === "definitions") {
           yield* Effect.ignore(notifications.notify([
             { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realmUrl }) }
@@ -98,6 +132,7 @@ export class Invalidation extends Context.Service<Invalidation, {
 
       return Invalidation.of({
         commit,
+        tell,
         invalidate,
         clearLocalSourceCachesAndBroadcast,
         notifyAllFileChanges: generations.broadcast,
@@ -106,6 +141,9 @@ export class Invalidation extends Context.Service<Invalidation, {
     })
   )
 }
+
+/** What depends on a change finds it by itself, if it is not told in time. */
+const handOnDeadline = "5 seconds"
 
 /** A name without an extension may be an alias: it stands for every module that it may resolve to. */
 const withModules = (path: string): ReadonlyArray<string> =>

@@ -1,15 +1,15 @@
 import * as path from "node:path"
 import { Effect, Option, Result } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, InvalidInput, RealmConflict } from "../domain/errors.ts"
 import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
+import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { Transaction } from "../store/Transaction.ts"
 import { Invalidation } from "./Invalidation.ts"
-import { refuseOverlap } from "./overlap.ts"
+import { holdUrl, refuseOverlap } from "./overlap.ts"
 
 export interface CreateRequest {
   readonly publicUrl: RealmUrl
@@ -20,11 +20,11 @@ export interface CreateRequest {
 
 /** Creates a source realm. A directory of that name which is there already is taken as it is. */
 export const createRealm = Effect.fn("createRealm")(function*({ from, name, publicUrl }: CreateRequest) {
-  const barrier = yield* Barrier
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const realms = yield* RealmTable
+  const recorded = yield* RealmFileTable
   const transaction = yield* Transaction
   const checked = checkName(name)
   if (Result.isFailure(checked)) return yield* checked.failure
@@ -47,19 +47,20 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
     return yield* Effect.gen(function*() {
       yield* files.createSource(name, from)
       const expected = existing?.generation ?? 0
-      const mounted = yield* transaction.run(
-        realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
-      )
-      return yield* Option.match(mounted, {
-        onNone: () => new CommitConflict({ realmUrl, expected }),
-        onSome: Effect.succeed
-      })
+      // Recorded as the realm is born: an edit that nobody watches is found by comparing.
+      yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
+      return yield* transaction.run(Effect.gen(function*() {
+        yield* holdUrl(realmUrl)
+        const mounted = yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
+        if (Option.isNone(mounted)) return yield* new CommitConflict({ realmUrl, expected })
+        return mounted.value
+      }))
     }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))
   }))
   const change: Change = { realmUrl, generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
   // Replicas that remember that there is no such realm must forget it.
-  yield* barrier.confirm(change, { channel: "realm_registry", payload: realmUrl })
+  yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: realmUrl })
   return { realmUrl, generation }
 })
 
@@ -67,7 +68,12 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
 const removeUnlessCreated = (realmUrl: RealmUrl, name: string) =>
   Effect.gen(function*() {
     const files = yield* RealmFiles
-    const { realms: [row] } = yield* (yield* RealmTable).read([realmUrl])
+    const realms = yield* RealmTable
+    const transaction = yield* Transaction
+    // A commit whose reply was lost may still be under way, and holds the registry until it ends.
+    const { realms: [row] } = yield* transaction.run(
+      Effect.andThen(realms.holdRegistry, realms.read([realmUrl]))
+    )
     if (row?.state !== "live") yield* files.removeSource(name)
   }).pipe(
     Effect.catch((error) => Effect.logWarning(`The directory ${name} was left behind`, error))

@@ -14,3 +14,10 @@ export const refuseOverlap = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
     })
   }
 })
+
+/** The same within the transaction that mounts: two nested realms mounted at one instant see each other. */
+export const holdUrl = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
+  const realms = yield* RealmTable
+  yield* realms.holdRegistry
+  yield* refuseOverlap(realmUrl)
+})

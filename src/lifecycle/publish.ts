@@ -1,6 +1,5 @@
 import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
@@ -10,8 +9,9 @@ import { RealmFiles } from "../realms/RealmFiles.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
+import { settle } from "./edit.ts"
 import { Invalidation } from "./Invalidation.ts"
-import { refuseOverlap } from "./overlap.ts"
+import { holdUrl, refuseOverlap } from "./overlap.ts"
 
 export interface PublishRequest {
   readonly sourceRealmUrl: RealmUrl
@@ -25,7 +25,6 @@ export interface PublishRequest {
  * take turns, and the source does not change while it is copied.
  */
 export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
-  const barrier = yield* Barrier
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -35,11 +34,13 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   }
 
   const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
-    const { source, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+    const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+    // A batch that an earlier writer left half done must not be published.
+    const source = yield* settle(found)
     const directory = crypto.randomUUID()
     yield* versions.begin(publishedRealmUrl, directory)
     return yield* files.snapshot(source, directory).pipe(
-      Effect.andThen(commit(source, publishedRealmUrl, directory, target?.generation ?? 0)),
+      Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
       Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
       Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
     )
@@ -49,7 +50,7 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
   yield* invalidation.clearLocalSourceCaches(change)
   return {
     ...published,
-    replicas: yield* barrier.confirm(change, { channel: "realm_registry", payload: publishedRealmUrl })
+    replicas: yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: publishedRealmUrl })
   }
 })
 
@@ -83,13 +84,15 @@ const commit = Effect.fnUntraced(function*(
   source: RealmRow,
   publishedRealmUrl: RealmUrl,
   directory: string,
-  expected: number
+  target: RealmRow | undefined
 ) {
+  const expected = target?.generation ?? 0
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
   const versions = yield* RealmVersionTable
   return yield* transaction.run(Effect.gen(function*() {
+    if (target?.state !== "live") yield* holdUrl(publishedRealmUrl)
     const generation = yield* realms.mount({
       realmUrl: publishedRealmUrl,
       kind: "published",

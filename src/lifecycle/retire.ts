@@ -1,5 +1,4 @@
 import { Effect, Option } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
@@ -8,9 +7,11 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
+import { WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { Invalidation } from "./Invalidation.ts"
 
 /** Takes a published realm down; its source stays (S30). */
@@ -34,7 +35,6 @@ const retire = Effect.fnUntraced(function*<E>(
   realmUrl: RealmUrl,
   allow: (realm: RealmRow) => Effect.Effect<void, E>
 ) {
-  const barrier = yield* Barrier
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const realms = yield* RealmTable
@@ -46,7 +46,7 @@ const retire = Effect.fnUntraced(function*<E>(
     const change: Change = { realmUrl, generation, paths: "*" }
     yield* invalidation.clearLocalSourceCaches(change)
     // The realm stays locked until its files are gone: a realm of the same name must not be created over them.
-    const replicas = yield* barrier.confirm(change, { channel: "realm_registry", payload: realmUrl })
+    const replicas = yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: realmUrl })
     yield* removeFiles(realm, directories)
     return { generation, replicas }
   }))
@@ -55,8 +55,10 @@ const retire = Effect.fnUntraced(function*<E>(
 const commit = Effect.fnUntraced(function*(realm: RealmRow) {
   const { realmUrl } = realm
   const definitions = yield* ModuleTable
+  const intents = yield* WriteIntentTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
+  const recorded = yield* RealmFileTable
   const transaction = yield* Transaction
   const transpiled = yield* ModuleTranspileTable
   const versions = yield* RealmVersionTable
@@ -67,6 +69,8 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
     yield* Effect.forEach(kept, (version) => versions.remove(realmUrl, version.generation), { discard: true })
     yield* transpiled.clear(realmUrl)
     yield* definitions.clear(realmUrl)
+    yield* intents.withdraw(realmUrl)
+    yield* recorded.clear(realmUrl)
     yield* queue.withdraw(realmUrl)
     return { generation: generation.value, directories: kept.map((version) => version.directory) }
   }))

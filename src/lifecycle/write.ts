@@ -1,53 +1,87 @@
 import { Effect, Result } from "effect"
-import { Barrier } from "../coordination/Barrier.ts"
-import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
-import { InvalidInput, RealmNotFound, RealmNotWritable } from "../domain/errors.ts"
+import { InvalidInput } from "../domain/errors.ts"
 import { isHidden, isReserved, parse } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
-import { RealmFiles } from "../realms/RealmFiles.ts"
-import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
-import { Invalidation } from "./Invalidation.ts"
+import { type Operation, RealmFiles } from "../realms/RealmFiles.ts"
+import { editFiles, withSource } from "./edit.ts"
+import type { Wait } from "./Invalidation.ts"
 
-/** Whether to return once the replicas that are well have applied a write (`soon`), or only when all of them have. */
-export type Wait = "soon" | "all"
-
-/** Replaces or creates a file of a source realm (S32). Rename precedes the bump: what readers capture is never newer. */
+/** Replaces or creates a file of a source realm (S32). */
 export const putFile = Effect.fn("putFile")(function*(
   realmUrl: RealmUrl,
   path: string,
   bytes: Uint8Array,
   wait: Wait = "soon"
 ) {
-  const files = yield* RealmFiles
-  return yield* change(realmUrl, path, wait, (realm) => files.write(realm, path, bytes))
+  yield* checkWritable(path)
+  const { generation, outcomes, replicas } = yield* editFiles(
+    realmUrl,
+    wait,
+    () => Effect.succeed<ReadonlyArray<Operation>>([{ op: "put", path, bytes }])
+  )
+  return { outcome: outcomes[0] === "created" ? "created" as const : "replaced" as const, generation, replicas }
 })
 
 /** Removes a file of a source realm (S32). */
 export const deleteFile = Effect.fn("deleteFile")(function*(realmUrl: RealmUrl, path: string, wait: Wait = "soon") {
-  const files = yield* RealmFiles
-  return yield* change(realmUrl, path, wait, (realm) => Effect.as(files.remove(realm, path), "removed" as const))
+  yield* checkWritable(path)
+  const { generation, replicas } = yield* editFiles(
+    realmUrl,
+    wait,
+    () => Effect.succeed<ReadonlyArray<Operation>>([{ op: "remove", path }])
+  )
+  return { outcome: "removed" as const, generation, replicas }
 })
 
-const change = Effect.fnUntraced(function*<A, E>(
+/** Most operations of one batch. */
+export const maxOperations = 10_000
+
+/**
+ * Edits several files of a source realm: all or none, also across a crash. `add` insists that there is no such file (409),
+ * `update` and `remove` that there is one (404); each path may occur once, and none may lie below another (400).
+ */
+export const editAtomically = Effect.fn("editAtomically")(function*(
   realmUrl: RealmUrl,
-  path: string,
-  wait: Wait,
-  edit: (realm: RealmRow) => Effect.Effect<A, E>
+  operations: ReadonlyArray<Operation>,
+  wait: Wait = "soon"
 ) {
-  const barrier = yield* Barrier
-  const invalidation = yield* Invalidation
-  const lock = yield* RealmWriteLock
-  const realms = yield* RealmTable
-  yield* checkWritable(path)
-  const { committed, outcome } = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
-    const [realm] = (yield* realms.read([realmUrl])).realms
-    if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
-    if (realm.kind !== "source") return yield* new RealmNotWritable({ realmUrl })
-    const outcome = yield* edit(realm)
-    return { outcome, committed: yield* invalidation.commit(realm, [path]) }
-  }))
-  const replicas = yield* wait === "all" ? barrier.confirm(committed) : barrier.announce(committed)
-  return { outcome, generation: committed.generation, replicas }
+  if (operations.length === 0) return yield* new InvalidInput({ detail: "a batch has one operation at least" })
+  if (operations.length > maxOperations) {
+    return yield* new InvalidInput({ detail: `a batch may have ${maxOperations} operations; send several` })
+  }
+  const paths = operations.map(({ path }) => path)
+  for (const path of paths) yield* checkWritable(path)
+  yield* checkApart(paths)
+  return yield* editFiles(realmUrl, wait, () => Effect.succeed(operations))
+})
+
+/** Removes every file of a source realm in one change; what is hidden or reserved stays. */
+export const deleteAllFiles = Effect.fn("deleteAllFiles")(function*(realmUrl: RealmUrl, wait: Wait = "soon") {
+  const files = yield* RealmFiles
+  const { generation, outcomes, replicas } = yield* editFiles(
+    realmUrl,
+    wait,
+    (realm) => Effect.map(files.listAll(realm), (paths) => paths.map((path): Operation => ({ op: "remove", path })))
+  )
+  // What is left of the tree says nothing, and is no reason to fail.
+  yield* Effect.ignore(withSource(realmUrl, (realm) => files.prune(realm)))
+  return { removed: outcomes.length, generation, replicas }
+})
+
+const checkApart = Effect.fnUntraced(function*(paths: ReadonlyArray<string>) {
+  const seen = new Set(paths)
+  if (seen.size < paths.length) {
+    const twice = paths.find((path, index) => paths.indexOf(path) !== index)
+    return yield* new InvalidInput({ detail: `${twice} occurs twice in the batch` })
+  }
+  for (const path of paths) {
+    for (let slash = path.indexOf("/"); slash > 0; slash = path.indexOf("/", slash + 1)) {
+      const above = path.slice(0, slash)
+      if (seen.has(above)) {
+        return yield* new InvalidInput({ detail: `${path} lies below ${above}, which the batch edits as a file` })
+      }
+    }
+  }
 })
 
 const checkWritable = Effect.fnUntraced(function*(path: string) {

@@ -1,13 +1,17 @@
-import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Context, Effect, Layer } from "effect"
-import { FileConflict, FileFailure, FileNotFound } from "../domain/errors.ts"
+import { type FileConflict, type FileFailure, FileNotFound } from "../domain/errors.ts"
+import type { RecordedFiles } from "../store/RealmFileTable.ts"
 import type { RealmRow } from "../store/RealmTable.ts"
+import type { Edit } from "../store/WriteIntentTable.ts"
 import { copyTree } from "./copyTree.ts"
+import { absent, io, isWithin, removeTree, type Stamp, stampOf, syncDirectory } from "./fileSystem.ts"
+import { listTree, scanTree } from "./scanTree.ts"
+import { makeStagedEdits, type Operation, type Outcome, type StagedBatch } from "./stagedEdits.ts"
 
-/** Changes whenever a file is written or replaced: device, inode, size, and times in nanoseconds. */
-export type Stamp = string
+export type { Stamp } from "./fileSystem.ts"
+export type { Operation, Outcome } from "./stagedEdits.ts"
 
 export interface FileBytes {
   readonly bytes: Uint8Array
@@ -35,20 +39,44 @@ type Place = Pick<RealmRow, "realmUrl" | "kind" | "directory">
  */
 export class RealmFiles extends Context.Service<RealmFiles, {
   readonly read: (realm: Place, path: string) => Effect.Effect<FileBytes, FileNotFound | FileFailure>
-  /** The stamp that `read` would return now. */
+  /** The stamp of the file that lies at the path now: only to be compared with that of an earlier `read`. */
   readonly stamp: (realm: Place, path: string) => Effect.Effect<Stamp, FileNotFound | FileFailure>
   /** The names in a directory, sorted; names beginning with a dot are left out. */
   readonly list: (
     realm: Place,
     path: string
   ) => Effect.Effect<ReadonlyArray<DirectoryEntry>, FileNotFound | FileFailure>
-  /** Replaces or creates a file in one step: readers see the old bytes or the new. Says whether it existed. */
-  readonly write: (
+  /**
+   * Checks a batch of operations against what is on disk and makes its bytes durable beside the realms, under the batch's
+   * name (a UUID). Nothing in the realm changes but directories that the files will need. Answers what each will do.
+   */
+  readonly stage: (
     realm: Place,
-    path: string,
-    bytes: Uint8Array
-  ) => Effect.Effect<"created" | "replaced", FileConflict | FileFailure>
-  readonly remove: (realm: Place, path: string) => Effect.Effect<void, FileNotFound | FileFailure>
+    batch: string,
+    operations: ReadonlyArray<Operation>
+  ) => Effect.Effect<ReadonlyArray<Outcome>, FileConflict | FileNotFound | FileFailure>
+  /**
+   * Moves a staged batch into its places, in its order; each file in one step, so that readers see the old bytes or the
+   * new. May be repeated, after a crash or by somebody else: what is done already is passed over.
+   */
+  readonly apply: (realm: Place, batch: string, edits: ReadonlyArray<Edit>) => Effect.Effect<void, FileFailure>
+  /** Removes what a batch has staged. */
+  readonly discard: (realm: Pick<Place, "directory">, batch: string) => Effect.Effect<void, FileFailure>
+  /** Every batch that is staged, of any realm. */
+  readonly staged: Effect.Effect<ReadonlyArray<StagedBatch>, FileFailure>
+  /**
+   * The files of a source realm and the hashes of their bytes; only those at and below some paths if these are given. Files
+   * that have the stamp in `recorded` are not read again.
+   */
+  readonly scan: (
+    realm: Pick<Place, "directory">,
+    below: ReadonlyArray<string> | undefined,
+    recorded: RecordedFiles
+  ) => Effect.Effect<RecordedFiles, FileFailure>
+  /** The paths of everything in a source realm that can be removed: not what is hidden or reserved. */
+  readonly listAll: (realm: Pick<Place, "directory">) => Effect.Effect<ReadonlyArray<string>, FileFailure>
+  /** Removes directories of a source realm that hold nothing, from the deepest up. */
+  readonly prune: (realm: Pick<Place, "directory">) => Effect.Effect<void>
   /**
    * Copies a source realm into a new version directory of this name, which appears whole or not at all. It may be there
    * even if this fails or is interrupted at its very end: whoever gave the name removes it then.
@@ -66,30 +94,6 @@ export class RealmFiles extends Context.Service<RealmFiles, {
 }
 
 const temporaryPrefix = ".lockstep-"
-
-const failure = (operation: string, file: string) => (cause: unknown) => {
-  const { code = "UNKNOWN", message } = cause as NodeJS.ErrnoException
-  return new FileFailure({ operation, path: file, code, detail: describe(code, message) })
-}
-
-const describe = (code: string, message: string) =>
-  ({
-    EACCES: "permission denied (EACCES)",
-    EPERM: "operation not permitted (EPERM)",
-    ENOSPC: "the disk is full (ENOSPC)",
-    EDQUOT: "the disk quota is used up (EDQUOT)",
-    EROFS: "the file system is read-only (EROFS)",
-    EMFILE: "too many open files (EMFILE)",
-    ENAMETOOLONG: "its name is too long (ENAMETOOLONG)"
-  })[code] ?? message.replace(/,? '.*$/, "")
-
-const io = <A>(operation: string, file: string, run: () => Promise<A>) =>
-  Effect.tryPromise({ try: run, catch: failure(operation, file) })
-
-// What lstat and open say of a path that names nothing, of one below a file, and of links that go round in circles.
-const absent = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENXIO"])
-
-const stampOf = (stat: fs.BigIntStats): Stamp => `${stat.dev}.${stat.ino}.${stat.size}.${stat.mtimeNs}.${stat.ctimeNs}`
 
 const make = Effect.fnUntraced(function*(roots: Roots) {
   const realmsDir = path.resolve(roots.realmsDir)
@@ -120,9 +124,10 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const regular = (realm: Place, file: string, stat: fs.BigIntStats) =>
     stat.isFile() ? Effect.succeed(stat) : Effect.fail(notFound(realm, file, "is not a file"))
 
+  // One question to the system, which follows the links anew each time: that the same file lies there is all that matters.
   const stamp = Effect.fnUntraced(function*(realm: Place, file: string) {
-    const real = yield* locate(realm, file)
-    const stat = yield* io("read", file, () => fs.promises.stat(real, { bigint: true })).pipe(
+    const place = path.join(rootOf(realm), file)
+    const stat = yield* io("read", file, () => fs.promises.stat(place, { bigint: true })).pipe(
       Effect.mapError(orAbsent(realm, file))
     )
     return stampOf(yield* regular(realm, file, stat))
@@ -155,65 +160,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
       .sort((a, b) => a.name < b.name ? -1 : 1)
   })
 
-  const conflict = (realm: Place, file: string, detail: string) =>
-    new FileConflict({ realmUrl: realm.realmUrl, path: file, detail })
-
-  // Made one by one, each looked at before the next: none is ever made behind a link that leaves the realm.
-  const makeParent = Effect.fnUntraced(function*(realm: Place, file: string) {
-    const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(rootOf(realm)))
-    let parent = root
-    for (const name of file.split("/").slice(0, -1)) {
-      const next = path.join(parent, name)
-      parent = yield* io("create the directory of", file, async () => {
-        await fs.promises.mkdir(next).catch(unlessItExists)
-        return await fs.promises.realpath(next)
-      }).pipe(
-        Effect.mapError((error) =>
-          absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
-        )
-      )
-      if (!isWithin(root, parent)) {
-        return yield* conflict(realm, file, "lies below a symbolic link that leaves the realm")
-      }
-    }
-    return parent
-  })
-
-  const write = Effect.fnUntraced(function*(realm: Place, file: string, bytes: Uint8Array) {
-    const parent = yield* makeParent(realm, file)
-    const target = path.join(parent, path.basename(file))
-    const existing = yield* io("look at", file, () => fs.promises.lstat(target).catch(unlessItIsMissing)).pipe(
-      Effect.mapError((error) =>
-        absent.has(error.code) ? conflict(realm, file, "lies below something that is not a directory") : error
-      )
-    )
-    if (existing?.isDirectory() === true) return yield* conflict(realm, file, "is a directory")
-    const temporary = path.join(realmsDir, `${temporaryPrefix}${crypto.randomUUID()}`)
-    yield* io("write", file, async () => {
-      await fs.promises.writeFile(temporary, bytes, { flush: true, flag: "wx" })
-      await fs.promises.rename(temporary, target)
-      await syncDirectory(parent)
-    }).pipe(
-      Effect.onError(() => Effect.ignore(io("remove", temporary, () => fs.promises.rm(temporary, { force: true }))))
-    )
-    return existing === undefined ? "created" as const : "replaced" as const
-  }, Effect.uninterruptible)
-
-  const remove = Effect.fnUntraced(function*(realm: Place, file: string) {
-    const real = yield* locate(realm, path.dirname(file))
-    const target = path.join(real, path.basename(file))
-    const stat = yield* io("look at", file, () => fs.promises.lstat(target)).pipe(
-      Effect.mapError(orAbsent(realm, file))
-    )
-    if (stat.isDirectory()) return yield* notFound(realm, file, "is a directory, not a file")
-    yield* io("remove", file, async () => {
-      await fs.promises.unlink(target)
-      await syncDirectory(real)
-    }).pipe(Effect.mapError(orAbsent(realm, file)))
-  }, Effect.uninterruptible)
-
-  const removeTree = (directory: string) =>
-    io("remove", path.basename(directory), () => fs.promises.rm(directory, { recursive: true, force: true }))
+  const { apply, discard, stage, staged } = makeStagedEdits({ realmsDir, rootOf, locate })
 
   // Copied beside its place and renamed into it, so that a directory under its final name is always whole.
   const copyInto = (from: string, into: string, name: string) => {
@@ -232,8 +179,13 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     read,
     stamp,
     list,
-    write,
-    remove,
+    stage,
+    apply,
+    discard,
+    staged,
+    scan: (realm, below, recorded) => scanTree(path.join(realmsDir, realm.directory), below, recorded),
+    listAll: (realm) => listTree(path.join(realmsDir, realm.directory)),
+    prune: (realm) => Effect.promise(() => prune(path.join(realmsDir, realm.directory), true)),
     snapshot: Effect.fn("RealmFiles.snapshot")((source: Place, directory: string) =>
       copyInto(rootOf(source), versionsDir, path.basename(directory))
     ),
@@ -255,21 +207,11 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   })
 })
 
-const isWithin = (root: string, real: string) => real === root || real.startsWith(root + path.sep)
-
-const unlessItExists = (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EEXIST") throw error
-}
-
-const unlessItIsMissing = (error: NodeJS.ErrnoException) => {
-  if (error.code !== "ENOENT") throw error
-}
-
-const syncDirectory = async (directory: string) => {
-  const handle = await fs.promises.open(directory, "r")
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+// Directories that are not empty, or not ours to remove, stay.
+const prune = async (directory: string, isRoot: boolean): Promise<void> => {
+  const entries = await fs.promises.readdir(directory, { withFileTypes: true }).catch(() => [])
+  for (const entry of entries) {
+    if (entry.isDirectory() && !entry.name.startsWith(".")) await prune(path.join(directory, entry.name), false)
   }
+  if (!isRoot) await fs.promises.rmdir(directory).catch(() => {})
 }

@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Option, Queue, Result, Schedule } from "effect"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
+import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { Transaction } from "../store/Transaction.ts"
 import { RealmFiles } from "./RealmFiles.ts"
@@ -33,9 +34,32 @@ export class Reconciler extends Context.Service<Reconciler, {
         const lock = yield* RealmWriteLock
         const notifications = yield* Notifications
         const realms = yield* RealmTable
+        const recorded = yield* RealmFileTable
         const transaction = yield* Transaction
         const mounted = new Set<RealmUrl>()
         const known = new Set<string>()
+
+        // Its files are recorded as it is born: an edit that nobody watches is found by comparing.
+        const mount = Effect.fnUntraced(function*(realmUrl: RealmUrl, name: string) {
+          // Another replica may have been first; what is recorded then is not ours to replace.
+          if ((yield* realms.read([realmUrl])).realms.length > 0) return Option.none<number>()
+          yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
+          return yield* transaction.run(Effect.gen(function*() {
+            yield* realms.holdRegistry
+            // Somebody may have mounted a realm around this one since it was looked at: the next pass says so.
+            if ((yield* realms.overlapping(realmUrl)).length > 0) return Option.none<number>()
+            return yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0)
+          }))
+        })
+
+        const warnOfOtherUrl = Effect.fnUntraced(function*(realmUrl: RealmUrl, name: string) {
+          const other = (yield* realms.list).find((row) => row.kind === "source" && row.directory === name)
+          if (other === undefined) return
+          yield* Effect.logError(
+            `The directory ${name} is the realm ${other.realmUrl} already, and now becomes ${realmUrl} too. ` +
+              "All replicas of one database must be given the same --public-url: is this one's right?"
+          )
+        })
 
         // A row of any state means that the URL has a history: what is gone comes back by create or publish only.
         const register = Effect.fnUntraced(function*(name: string) {
@@ -45,13 +69,11 @@ export class Reconciler extends Context.Service<Reconciler, {
           if (rows.length === 0 && other !== undefined) {
             yield* Effect.logWarning(`The directory ${name} is not served: ${realmUrl} overlaps the realm ${other}`)
           } else if (rows.length === 0) {
-            const generation = yield* lock.withLock(realmUrl)(
-              transaction.run(realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, 0))
-            )
-            if (Option.isSome(generation)) {
-              yield* Effect.logInfo(`Registered the source realm ${realmUrl}`)
-              yield* notifications.notify([{ channel: "realm_registry", payload: realmUrl }])
-            }
+            yield* warnOfOtherUrl(realmUrl, name)
+            const generation = yield* lock.withLock(realmUrl)(mount(realmUrl, name))
+            if (Option.isNone(generation)) return
+            yield* Effect.logInfo(`Registered the source realm ${realmUrl}`)
+            yield* notifications.notify([{ channel: "realm_registry", payload: realmUrl }])
           } else if (rows[0]?.state === "live" && rows[0].kind === "published") {
             yield* Effect.logWarning(`The directory ${name} is not served: ${realmUrl} is a published realm`)
           }

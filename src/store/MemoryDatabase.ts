@@ -5,6 +5,8 @@ import type { RealmRow } from "./RealmTable.ts"
 import type { CopyRow, VersionRow } from "./RealmVersionTable.ts"
 import type { CacheRow } from "./CacheTable.ts"
 import type { JobRow } from "./JobTable.ts"
+import type { RecordedFile } from "./RealmFileTable.ts"
+import type { WriteIntent } from "./WriteIntentTable.ts"
 
 /** Keys are the primary keys, joined by NUL where there are several columns. Rows are never changed in place. */
 export interface MemoryTables {
@@ -14,6 +16,8 @@ export interface MemoryTables {
   readonly moves: Map<string, number>
   readonly versions: Map<string, VersionRow>
   readonly copies: Map<string, CopyRow>
+  readonly intents: Map<string, WriteIntent>
+  readonly files: Map<string, RecordedFile>
   readonly caches: Map<string, Map<string, CacheRow>>
   readonly jobs: Map<number, JobRow>
   readonly replicas: Map<string, Member>
@@ -28,6 +32,8 @@ const empty = (): MemoryTables => ({
   moves: new Map(),
   versions: new Map(),
   copies: new Map(),
+  intents: new Map(),
+  files: new Map(),
   caches: new Map(),
   jobs: new Map(),
   replicas: new Map(),
@@ -41,6 +47,8 @@ const copy = (tables: MemoryTables): MemoryTables => ({
   moves: new Map(tables.moves),
   versions: new Map(tables.versions),
   copies: new Map(tables.copies),
+  intents: new Map(tables.intents),
+  files: new Map(tables.files),
   caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
   jobs: new Map(tables.jobs),
   replicas: new Map(tables.replicas),

@@ -73,6 +73,8 @@ export class RealmTable extends Context.Service<RealmTable, {
   readonly hasOrigin: (origin: string) => Effect.Effect<boolean, DatabaseError>
   /** Live realms whose URL begins with `url`, or that `url` lies in, itself excepted. */
   readonly overlapping: (url: RealmUrl) => Effect.Effect<ReadonlyArray<RealmUrl>, DatabaseError>
+  /** Within a transaction: nobody else mounts a realm at a new URL until it ends. What others mounted is seen after it. */
+  readonly holdRegistry: Effect.Effect<void, DatabaseError>
   /**
    * Moves a live realm from `expected` to the next generation and returns it; none when the realm is elsewhere by now
    * (I3: the lock orders writers, this comparison protects against one that lost its lock unknowingly).
@@ -146,6 +148,11 @@ export class RealmTable extends Context.Service<RealmTable, {
             sql<{ realm_url: RealmUrl }>`SELECT realm_url FROM realm_registry
               WHERE realm_url <> ${url} AND (starts_with(realm_url, ${url}) OR starts_with(${url}, realm_url))`
           ).pipe(Effect.map((rows) => rows.map((row) => row.realm_url))),
+        // Its own statement, so that the next one's snapshot is not older than the lock.
+        holdRegistry: Effect.asVoid(statement(
+          "hold the registry",
+          sql`SELECT pg_advisory_xact_lock(hashtextextended('lockstep|registry', 0))`
+        )),
         advance: (url, expected, scope) =>
           statement(
             "advance a generation",
@@ -253,6 +260,8 @@ export class RealmTable extends Context.Service<RealmTable, {
               .map((row) => row.realmUrl)
               .filter((other) => other.startsWith(url) || url.startsWith(other))
           ),
+        // Transactions take turns here.
+        holdRegistry: Effect.void,
         advance: (url, expected, scope) =>
           move(url, expected, (row, generation) => ({
             wipeFloor: scope === "realm" ? generation : row.wipeFloor,

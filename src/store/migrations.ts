@@ -120,6 +120,24 @@ const migrations = Migrator.fromRecord({
       renewed_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (replica_id, boot_id)
     )`
+  }),
+  "0006_writes": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // LOGGED: this row is what decides between none and all of a batch of edits. One a realm: writers take turns.
+    yield* sql`CREATE TABLE write_intents (
+      realm_url text PRIMARY KEY REFERENCES realm_generations,
+      batch text NOT NULL,
+      edits jsonb NOT NULL,
+      started_at timestamptz NOT NULL DEFAULT now()
+    )`
+    // Written before its realm is live. Paths in byte order, so that what lies below a directory is a range.
+    yield* sql`CREATE TABLE realm_files (
+      realm_url text NOT NULL,
+      path text COLLATE "C" NOT NULL,
+      hash text NOT NULL,
+      stamp text NOT NULL,
+      PRIMARY KEY (realm_url, path)
+    )`
   })
 })
 

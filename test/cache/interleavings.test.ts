@@ -9,9 +9,11 @@ import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
+import { ReindexQueue } from "../../src/coordination/ReindexQueue.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { JobTable } from "../../src/store/JobTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
@@ -27,6 +29,7 @@ const paths = ["a.ts", "b.ts"]
 
 const shared = Layer.mergeAll(
   Layer.mergeAll(
+    JobTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
     RealmTable.layerMemory,
@@ -67,6 +70,7 @@ const makeWorld = Effect.fnUntraced(function*(mode: Mode) {
 
   const replica = Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(Invalidation.layer.pipe(
+      Layer.provide(ReindexQueue.layer),
       Layer.provideMerge(Barrier.layer),
       Layer.provideMerge(Generations.layer()),
       Layer.provideMerge(Notifications.layerMemory),

@@ -67,6 +67,8 @@ describe("what people read", () => {
       takeovers: 0,
       malformedPayloads: 0,
       failovers: 0,
+      editsNoticed: 0,
+      batchesFinished: 0,
       poolConnections: 0,
       lockConnections: 0,
       leaseHeld: true,

@@ -25,8 +25,13 @@ const freshUrl = `${publicUrl}fresh/` as RealmUrl
 const failing = <A, E, R>(how: "before the commit" | "after it", self: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Transaction, ({ run }) => {
     const lost = Effect.fail(new DatabaseError({ operation: "commit", cause: new Error("down") }))
+    let failed = false
     return Effect.provideService(self, Transaction, {
-      run: (work) => how === "after it" ? Effect.andThen(run(work), lost) : run(Effect.andThen(work, lost))
+      run: (work) => {
+        if (failed) return run(work)
+        failed = true
+        return how === "after it" ? Effect.andThen(run(work), lost) : run(Effect.andThen(work, lost))
+      }
     })
   })
 

@@ -1,9 +1,10 @@
 import { Context, Effect, Layer, Logger } from "effect"
+import * as crypto from "node:crypto"
 import * as fs from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
-import { RealmFiles } from "../../src/realms/RealmFiles.ts"
+import { type Operation, RealmFiles } from "../../src/realms/RealmFiles.ts"
 
 /** A directory of one's own that holds `realms`, `versions` and `outside`; removed with its scope. */
 export class TemporaryRealms extends Context.Service<TemporaryRealms, {
@@ -57,6 +58,20 @@ export const put = (file: string, text: string) =>
       await fs.mkdir(path.dirname(target), { recursive: true })
       await fs.writeFile(target, text)
     }))
+
+/** One operation on the realm `notes`, by the service under test, from its staging to its end. */
+const edit = Effect.fnUntraced(function*(operation: Operation, hash: string | null) {
+  const files = yield* RealmFiles
+  const batch = crypto.randomUUID()
+  const [outcome] = yield* files.stage(notes, batch, [operation])
+  yield* files.apply(notes, batch, [{ path: operation.path, hash }])
+  yield* files.discard(notes, batch)
+  return outcome
+})
+
+export const write = (path: string, bytes: Uint8Array) => edit({ op: "put", path, bytes }, "any")
+
+export const remove = (path: string) => edit({ op: "remove", path }, null)
 
 /** Makes a symbolic link in the realm `notes`. */
 export const link = (file: string, target: string) =>

@@ -44,7 +44,7 @@ const unlogged = /^cache /
  */
 export class Postgres {
   readonly committed = new Map<string, Map<unknown, unknown>>(
-    ["realms", "insertFloors", "moves", "versions", "copies", "jobs", "replicas", "renewals"].map((
+    ["realms", "insertFloors", "moves", "versions", "copies", "intents", "files", "jobs", "replicas", "renewals"].map((
       name
     ) => [name, new Map()])
   )
@@ -236,6 +236,8 @@ export class Postgres {
       moves: layer("moves"),
       versions: layer("versions"),
       copies: layer("copies"),
+      intents: layer("intents"),
+      files: layer("files"),
       jobs: layer("jobs"),
       replicas: layer("replicas"),
       renewals: layer("renewals"),

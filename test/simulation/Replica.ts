@@ -15,10 +15,12 @@ import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
+import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { layerDatabase, withServerClock } from "./database.ts"
 import { layerFiles } from "./files.ts"
 import { Link } from "./Link.ts"
@@ -99,10 +101,12 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     JobTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
+    RealmFileTable.layerMemory,
     RealmTable.layerMemory,
     Layer.provide(withServerClock(world.server.clock), RealmVersionTable.layerMemory),
     ReplicaTable.layerMemory,
-    Transaction.layerMemory
+    Transaction.layerMemory,
+    WriteIntentTable.layerMemory
   ).pipe(Layer.provide(layerDatabase(link, postgres, world.plan.slowWrites)))
 
   const coordination = PopulateCoordinator.layer.pipe(

@@ -11,6 +11,8 @@ interface File {
 /** The disk that all replicas share: source directories and version directories. */
 export class Disk {
   readonly directories = new Map<string, Map<string, File>>()
+  /** What batches have staged and not moved yet: texts by place in the batch, null for a removal. */
+  readonly staged = new Map<string, Map<number, string | null>>()
   /** Told of each change to a source file, at its instant. */
   onChange: (process: Process | undefined, path: string) => void = () => {}
   /** Told of each copy that is complete. */
@@ -76,17 +78,50 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
         ),
       stamp: (realm, path) => io("look at", path, () => Result.map(find(realm, path), ({ stamp }) => stamp)),
       list: () => Effect.succeed([]),
-      write: (realm, path, bytes) =>
-        Effect.uninterruptible(io("write", path, () => {
-          const directory = directoryOf(realm)
-          const existed = disk.directories.get(directory)?.has(path) === true
-          disk.write(process, directory, path, Buffer.from(bytes).toString())
-          return Result.succeed(existed ? "replaced" as const : "created" as const)
+      stage: (realm, batch, operations) =>
+        Effect.uninterruptible(io("stage", batch, () => {
+          const files = disk.directories.get(directoryOf(realm))
+          const missing = operations.find(({ op, path }) => op === "remove" && files?.has(path) !== true)
+          if (missing !== undefined) {
+            return Result.fail(new FileNotFound({ realmUrl: realm.realmUrl, path: missing.path }))
+          }
+          disk.staged.set(
+            batch,
+            new Map(operations.map((operation, index) => [
+              index,
+              operation.op === "remove" ? null : Buffer.from(operation.bytes).toString()
+            ]))
+          )
+          return Result.succeed(operations.map(({ op, path }) =>
+            op === "remove" ? "removed" as const : files?.has(path) === true ? "replaced" as const : "created" as const
+          ))
         })),
-      remove: (realm, path) =>
-        Effect.uninterruptible(
-          io("remove", path, () => Result.map(find(realm, path), () => disk.remove(process, directoryOf(realm), path)))
-        ),
+      // Each edit at its own instant, and once: whoever comes later finds nothing to move.
+      apply: (realm, batch, edits) =>
+        Effect.uninterruptible(Effect.forEach(edits, ({ path }, index) =>
+          io("move", path, () => {
+            const text = disk.staged.get(batch)?.get(index)
+            if (text === undefined) return Result.succeed(undefined)
+            disk.staged.get(batch)?.delete(index)
+            if (text !== null) disk.write(process, directoryOf(realm), path, text)
+            else if (disk.directories.get(directoryOf(realm))?.has(path) === true) {
+              disk.remove(process, directoryOf(realm), path)
+            }
+            return Result.succeed(undefined)
+          }), { discard: true })),
+      discard: (_, batch) =>
+        io("discard", batch, () => {
+          disk.staged.delete(batch)
+          return Result.succeed(undefined)
+        }),
+      staged: io(
+        "list",
+        "staged",
+        () => Result.succeed(Array.from(disk.staged.keys(), (batch) => ({ directory: "home", batch })))
+      ),
+      scan: () => Effect.succeed(new Map()),
+      listAll: () => Effect.succeed([]),
+      prune: () => Effect.void,
       // File by file, each at its own instant; the directory appears whole.
       snapshot: Effect.fnUntraced(function*(source, directory) {
         const copied = new Map<string, File>()

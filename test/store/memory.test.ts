@@ -5,29 +5,35 @@ import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
+import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { jobTable } from "../contract/jobTable.ts"
+import { realmFileTable } from "../contract/realmFileTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
 import { sessions } from "../contract/sessions.ts"
 import { transaction } from "../contract/transaction.ts"
+import { writeIntentTable } from "../contract/writeIntentTable.ts"
 import { olderInMemory } from "./olderVersions.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
+  RealmFileTable.layerMemory,
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
   Sessions.layerMemory,
-  Transaction.layerMemory
+  Transaction.layerMemory,
+  WriteIntentTable.layerMemory
 ).pipe(Layer.provideMerge(Layer.mergeAll(MemoryBus.layer, MemoryDatabase.layer)))
 
 realmTable("memory", tables)
@@ -38,3 +44,5 @@ jobTable("memory", tables)
 replicaTable("memory", tables)
 sessions("memory", tables)
 transaction("memory", tables)
+writeIntentTable("memory", tables)
+realmFileTable("memory", tables)

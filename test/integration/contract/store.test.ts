@@ -3,18 +3,22 @@ import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
+import { RealmFileTable } from "../../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../../src/store/Transaction.ts"
+import { WriteIntentTable } from "../../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { jobTable } from "../../contract/jobTable.ts"
+import { realmFileTable } from "../../contract/realmFileTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
 import { sessions } from "../../contract/sessions.ts"
 import { transaction } from "../../contract/transaction.ts"
+import { writeIntentTable } from "../../contract/writeIntentTable.ts"
 import { olderInPostgres } from "../../store/olderVersions.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
 
@@ -22,11 +26,13 @@ const tables = Layer.mergeAll(
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
+  RealmFileTable.layer,
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
   Sessions.layer,
-  Transaction.layer
+  Transaction.layer,
+  WriteIntentTable.layer
 ).pipe(Layer.provideMerge(postgresWithSessions()))
 
 realmTable("PostgreSQL", tables)
@@ -37,3 +43,5 @@ jobTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
 sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)
+writeIntentTable("PostgreSQL", tables)
+realmFileTable("PostgreSQL", tables)

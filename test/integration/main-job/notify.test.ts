@@ -76,6 +76,28 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("a ra
       for (const replica of all) assert.include((yield* replica.ask(source.path("a.ts"))).text, "version = 2")
     }))
 
+  it.effect("after it the shared rows prove themselves against the bytes: the same bytes are not transpiled again", () =>
+    Effect.gen(function*() {
+      const { all, realm } = yield* Fleet
+      const source = yield* realm({ "a.ts": versioned(1), "b.ts": versioned(1) })
+      yield* warmEverywhere(source, ["a.ts", "b.ts"])
+      const transpiles = Effect.map(
+        Effect.forEach(all, (replica) => counter(replica, "transpiles")),
+        (counts) => counts.reduce((sum, count) => sum + count, 0)
+      )
+      const before = yield* transpiles
+      yield* source.edit({ "b.ts": versioned(2) })
+      for (const payload of [`${source.url}:a.ts`, `${source.url}:b.ts`, `${source.url}:*`]) {
+        yield* heard("invalidationsReceived", "realm_file_changes", payload)
+        for (const replica of all) {
+          assert.include((yield* replica.ask(source.path("a.ts"))).text, "version = 1")
+          assert.include((yield* replica.ask(source.path("b.ts"))).text, "version = 2")
+        }
+      }
+      // The edited one, once, and once more where its watcher voids the row of a path that had changed.
+      assert.isAtMost((yield* transpiles) - before, 2)
+    }))
+
   it.effect("module_cache_invalidated is heard in its three shapes", () =>
     Effect.gen(function*() {
       const { first, realm } = yield* Fleet

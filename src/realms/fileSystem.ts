@@ -1,0 +1,53 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { Effect } from "effect"
+import { FileFailure } from "../domain/errors.ts"
+
+/** Changes whenever a file is written or replaced: device, inode, size, and times in nanoseconds. */
+export type Stamp = string
+
+export const stampOf = (stat: fs.BigIntStats): Stamp =>
+  `${stat.dev}.${stat.ino}.${stat.size}.${stat.mtimeNs}.${stat.ctimeNs}`
+
+const describe = (code: string, message: string) =>
+  ({
+    EACCES: "permission denied (EACCES)",
+    EPERM: "operation not permitted (EPERM)",
+    ENOSPC: "the disk is full (ENOSPC)",
+    EDQUOT: "the disk quota is used up (EDQUOT)",
+    EROFS: "the file system is read-only (EROFS)",
+    EMFILE: "too many open files (EMFILE)",
+    ENAMETOOLONG: "its name is too long (ENAMETOOLONG)"
+  })[code] ?? message.replace(/,? '.*$/, "")
+
+const failure = (operation: string, file: string) => (cause: unknown) => {
+  const { code = "UNKNOWN", message } = cause as NodeJS.ErrnoException
+  return new FileFailure({ operation, path: file, code, detail: describe(code, message) })
+}
+
+/** One step on the file system, with what it was to do and for which file in its error. */
+export const io = <A>(operation: string, file: string, run: () => Promise<A>) =>
+  Effect.tryPromise({ try: run, catch: failure(operation, file) })
+
+/** What lstat and open say of a path that names nothing, of one below a file, and of links that go round in circles. */
+export const absent: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENXIO"])
+
+export const isWithin = (root: string, real: string) => real === root || real.startsWith(root + path.sep)
+
+/** Takes an error for nothing when it has this code. */
+export const unless = (code: string) => (error: NodeJS.ErrnoException) => {
+  if (error.code !== code) throw error
+}
+
+/** Makes what was created, renamed or removed in a directory durable. */
+export const syncDirectory = async (directory: string) => {
+  const handle = await fs.promises.open(directory, "r")
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+export const removeTree = (directory: string) =>
+  io("remove", path.basename(directory), () => fs.promises.rm(directory, { recursive: true, force: true }))
