@@ -12,6 +12,7 @@ import { Transaction } from "../../src/store/Transaction.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { jobTable } from "../contract/jobTable.ts"
+import { moduleTable } from "../contract/moduleTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
@@ -33,6 +34,7 @@ const tables = Layer.mergeAll(
 realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
+moduleTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
 jobTable("memory", tables)
 replicaTable("memory", tables)

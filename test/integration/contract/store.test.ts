@@ -10,6 +10,7 @@ import { Transaction } from "../../../src/store/Transaction.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { jobTable } from "../../contract/jobTable.ts"
+import { moduleTable } from "../../contract/moduleTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
@@ -32,6 +33,7 @@ const tables = Layer.mergeAll(
 realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
+moduleTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
 jobTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
