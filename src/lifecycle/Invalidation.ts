@@ -1,5 +1,6 @@
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import { Barrier } from "../coordination/Barrier.ts"
+import { realmMessage } from "../coordination/definitionMessages.ts"
 import { type Change, Generations } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -36,6 +37,8 @@ export class Invalidation extends Context.Service<Invalidation, {
   readonly notifyAllFileChanges: (change: Change) => Effect.Effect<void, DatabaseError>
   /** S20: clear here only. */
   readonly clearLocalSourceCaches: (change: Change) => Effect.Effect<void>
+  /** Calls `handler` for each change that this replica makes, once it is committed, until the scope closes. */
+  readonly subscribe: (handler: (change: Change) => void) => Effect.Effect<void, never, Scope.Scope>
 }>()("lockstep/lifecycle/Invalidation") {
   static readonly layer = Layer.effect(
     Invalidation,
@@ -49,7 +52,12 @@ export class Invalidation extends Context.Service<Invalidation, {
       const transaction = yield* Transaction
       const transpiled = yield* ModuleTranspileTable
 
-      const clearLocalSourceCaches = generations.apply
+      const handlers = new Set<(change: Change) => void>()
+      const clearLocalSourceCaches = (change: Change) =>
+        Effect.andThen(
+          generations.apply(change),
+          Effect.sync(() => handlers.forEach((handler) => handler(change)))
+        )
       const clearLocalSourceCachesAndBroadcast = (change: Change) =>
         Effect.andThen(clearLocalSourceCaches(change), Effect.asVoid(barrier.announce(change)))
 
@@ -89,9 +97,7 @@ export class Invalidation extends Context.Service<Invalidation, {
         }))
         yield* barrier.announce(change)
         if (target === "definitions") {
-          yield* Effect.ignore(notifications.notify([
-            { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realmUrl }) }
-          ]))
+          yield* Effect.ignore(notifications.notify([realmMessage(realmUrl)]))
         }
         return change
       })
@@ -101,7 +107,12 @@ export class Invalidation extends Context.Service<Invalidation, {
         invalidate,
         clearLocalSourceCachesAndBroadcast,
         notifyAllFileChanges: generations.broadcast,
-        clearLocalSourceCaches
+        clearLocalSourceCaches,
+        subscribe: (handler) =>
+          Effect.asVoid(Effect.acquireRelease(
+            Effect.sync(() => handlers.add(handler)),
+            () => Effect.sync(() => handlers.delete(handler))
+          ))
       })
     })
   )

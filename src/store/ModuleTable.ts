@@ -27,6 +27,18 @@ export const DefinitionsRow = Schema.Struct({
 })
 export type DefinitionsRow = typeof DefinitionsRow.Type
 
+/** A row that says nothing: what others are made from. */
+export const emptyRow: DefinitionsRow = {
+  definitions: [],
+  dependency_keys: [],
+  dependencies: [],
+  depends_on: [],
+  depends_on_realms: [],
+  error: null,
+  expires_at: null,
+  scope: "public"
+}
+
 /** Names one row, and the bytes that it must have been made from. */
 export interface RowKey {
   readonly realmUrl: string
