@@ -28,6 +28,9 @@ export type Resolution =
   /** A module is wanted that has not been loaded. */
   | { readonly _tag: "Pending" }
 
+/** `erased`: the transpile leaves nothing of it, as it is a type, or was exported with `type` on the way. */
+export type Resolved = Resolution & { readonly erased: boolean }
+
 /** Values are what Node sees; types are what the transpile erases. */
 type Space = "value" | "type"
 
@@ -76,10 +79,11 @@ export class ModuleGraph {
     return found
   }
 
-  /** What a module exports by this name: a value if there is one, else a type. */
-  resolve(node: ModuleNode, name: string): Resolution {
+  /** What a module exports by this name: a value if there is one, else what is erased, a type or a value's type. */
+  resolve(node: ModuleNode, name: string): Resolved {
     const value = this.#resolve(node, name, "value", new Set())
-    return value._tag === "Absent" ? this.#resolve(node, name, "type", new Set()) : value
+    if (value._tag !== "Absent") return { ...value, erased: false }
+    return { ...this.#resolve(node, name, "type", new Set()), erased: true }
   }
 
   /** Every name that a module exports or that a star brings; some may turn out to be ambiguous. */

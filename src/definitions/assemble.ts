@@ -28,23 +28,31 @@ const resultOf = (graph: ModuleGraph, root: ModuleNode, name: string): ExportRes
   const resolution = graph.resolve(root, name)
   switch (resolution._tag) {
     case "Declared":
-      return declared(graph, name, resolution)
+      return resolution.erased ? erased(name, resolution) : declared(graph, name, resolution)
     case "Whole": {
       const summary = summaryAt(root, name)
       return {
         name,
-        kind: "namespace",
+        kind: resolution.erased ? "type" : "namespace",
         declared: { module: resolution.node.url, name: "*" },
         line: 1,
         ...(summary !== undefined && { summary })
       }
     }
     case "Outside":
-      return { name, kind: "re-export", declared: { module: resolution.module, name: resolution.name }, line: 0 }
+      return {
+        name,
+        kind: resolution.erased ? "type" : "re-export",
+        declared: { module: resolution.module, name: resolution.name },
+        line: 0
+      }
     case "Fault":
       return { name, error: faultOf(resolution, lineAt(root, name)) }
-    case "Absent":
-      return { name, error: fault("is re-exported, and declared nowhere", lineAt(root, name)) }
+    case "Absent": {
+      const line = lineAt(root, name)
+      // What a star brings and nobody declares is the other module's fault, told there.
+      return line === null ? undefined : { name, error: fault("is re-exported, and declared nowhere", line) }
+    }
     case "Ambiguous":
     case "Pending":
       return undefined
@@ -69,14 +77,19 @@ const faultOf = ({ detail, module }: Extract<Resolution, { _tag: "Fault" }>, lin
 
 type Declared = Extract<Resolution, { _tag: "Declared" }>
 
-const declared = (graph: ModuleGraph, name: string, { export: found, node }: Declared): ExportResult => {
-  const definition: Definition = {
-    name,
-    kind: found.kind,
-    declared: { module: node.url, name: found.name },
-    line: found.line,
-    ...(found.summary !== undefined && { summary: found.summary })
-  }
+const described = (name: string, { export: found, node }: Declared): Definition => ({
+  name,
+  kind: found.kind,
+  declared: { module: node.url, name: found.name },
+  line: found.line,
+  ...(found.summary !== undefined && { summary: found.summary })
+})
+
+const erased = (name: string, found: Declared): Definition => ({ ...described(name, found), kind: "type" })
+
+const declared = (graph: ModuleGraph, name: string, resolution: Declared): ExportResult => {
+  const { export: found, node } = resolution
+  const definition = described(name, resolution)
   const shape = found.local === undefined ? undefined : node.analysis.classes.get(found.local)
   if (shape === undefined) return definition
   const lineage = lineageOf(graph, { node, shape, ref: definition.declared })
@@ -134,7 +147,7 @@ const parentOf = (
   const resolution = graph.resolve(target, named.name)
   switch (resolution._tag) {
     case "Declared":
-      return declaredClass(resolution) ?? (resolution.export.kind === "type"
+      return (resolution.erased ? undefined : declaredClass(resolution)) ?? (resolution.erased
         ? fault(`${ref.name} extends ${beyond}, which is a type`, null, target.url)
         : beyond)
     case "Fault":
