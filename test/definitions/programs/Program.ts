@@ -35,7 +35,7 @@ export type Kind = (typeof kinds)[number]
 
 const below = (limit: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: limit - 1 }))
 
-const Statement = Schema.Struct({ kind: Schema.Literals(kinds), name: below(12), target: below(4), pick: below(12) })
+const Statement = Schema.Struct({ kind: Schema.Literals(kinds), name: below(12), target: below(3), pick: below(12) })
 type Statement = typeof Statement.Type
 
 const Module = Schema.Struct({
@@ -44,9 +44,9 @@ const Module = Schema.Struct({
   mood: below(16)
 })
 
-/** Two to four modules that import each other, and themselves, in any way. */
+/** Two or three modules that import each other, and themselves, in any way. */
 export const Program = Schema.Struct({
-  modules: Schema.Array(Module).check(Schema.isMinLength(2), Schema.isMaxLength(4))
+  modules: Schema.Array(Module).check(Schema.isMinLength(2), Schema.isMaxLength(3))
 })
 export type Program = typeof Program.Type
 
