@@ -15,12 +15,19 @@ import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "./coordination/ReindexQueue.ts"
 import { SessionConfig } from "./coordination/SessionConfig.ts"
 import { Sessions } from "./coordination/Sessions.ts"
+import { DefinitionGuard } from "./definitions/DefinitionGuard.ts"
 import { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
+import { Dependencies } from "./definitions/Dependencies.ts"
+import { ModuleAnalyses } from "./definitions/ModuleAnalyses.ts"
+import { ModuleDefinitions } from "./definitions/ModuleDefinitions.ts"
+import { ModuleLocator } from "./definitions/ModuleLocator.ts"
 import type { RealmUrl } from "./domain/RealmUrl.ts"
 import { layerCollector } from "./lifecycle/Collector.ts"
+import { Cascade } from "./lifecycle/Cascade.ts"
 import { layerFinishBatches } from "./lifecycle/finishBatches.ts"
 import { layerFollowEdits } from "./lifecycle/followEdits.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
+import { layerDefinitionInvalidation } from "./lifecycle/invalidateDefinitions.ts"
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
@@ -42,7 +49,7 @@ import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
 export interface LockstepOptions extends Roots, Identity {
   /** Base of realm URLs, the same on every replica; ends in a slash. */
   readonly publicUrl: RealmUrl
-  /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions. */
+  /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions and analyses. */
   readonly cacheBytes: number
   readonly transpiler: TranspilerOptions
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
@@ -94,19 +101,28 @@ const coordinationMemory = Layer.mergeAll(
   Layer.provideMerge(MemoryBus.layer)
 )
 
+/** What modules export: two caches of this size, and who invalidates them. */
+const definitions = (capacityBytes: number) =>
+  DefinitionLookup.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(layerDefinitionInvalidation, ModuleDefinitions.layer(capacityBytes))),
+    Layer.provideMerge(
+      Layer.mergeAll(Cascade.layer, DefinitionGuard.layer, Dependencies.layer, ModuleAnalyses.layer(capacityBytes))
+    ),
+    Layer.provideMerge(ModuleLocator.layer)
+  )
+
 /** Everything above the stores and the coordination: the same for a fleet and for one process. */
 const services = (options: LockstepOptions, watch: boolean) => {
   const { cacheBytes, publicUrl } = options
   const followEdits = layerFollowEdits(publicUrl).pipe(Layer.provideMerge(Watcher.layer(options)))
   return Layer.mergeAll(
-    DefinitionLookup.layer(Math.ceil(cacheBytes / 8)),
+    definitions(Math.ceil(cacheBytes / 16)),
     Reconciler.layer(publicUrl),
     layerCollector(),
-    SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
     TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
   ).pipe(
     Layer.provideMerge(watch ? Layer.mergeAll(layerFinishBatches, followEdits) : layerFinishBatches),
-    Layer.provideMerge(Invalidation.layer),
+    Layer.provideMerge(Layer.mergeAll(Invalidation.layer, SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)))),
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(
       Layer.mergeAll(

@@ -5,6 +5,19 @@
 export { layer, layerMemory, layerProgram, type LockstepOptions } from "./Lockstep.ts"
 
 export { CodeRef } from "./domain/CodeRef.ts"
+export {
+  type Decorator,
+  Definition,
+  DefinitionFault,
+  type DefinitionKind,
+  ExportResult,
+  type InitialCall,
+  isFault,
+  Member,
+  type MemberKind,
+  SourceRef,
+  SuperClass
+} from "./domain/Definition.ts"
 export * from "./domain/errors.ts"
 export { Generation } from "./domain/Generation.ts"
 export * as ModulePath from "./domain/ModulePath.ts"
@@ -12,7 +25,6 @@ export * as RealmUrl from "./domain/RealmUrl.ts"
 
 export { type Acknowledgement, Barrier } from "./coordination/Barrier.ts"
 export { Counters } from "./coordination/Counters.ts"
-export { Dependents } from "./coordination/Dependents.ts"
 export { type Change, Generations, type RealmView } from "./coordination/Generations.ts"
 export { Lease } from "./coordination/Lease.ts"
 export { type Identity, Membership } from "./coordination/Membership.ts"
@@ -25,7 +37,9 @@ export { SessionConfig } from "./coordination/SessionConfig.ts"
 export * as CoherentCache from "./cache/CoherentCache.ts"
 export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
 export { type TranspiledModule, TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
-export { DefinitionLookup } from "./definitions/DefinitionLookup.ts"
+export type { InvalidationFailure } from "./definitions/DefinitionInvalidation.ts"
+export { type BatchQuery, type DefinitionEntry, DefinitionLookup, type Scoped } from "./definitions/DefinitionLookup.ts"
+export type { DefinitionFailure } from "./definitions/ModuleDefinitions.ts"
 export { babelOptions } from "./transpile/babelOptions.ts"
 export * from "./transpile/Transpiler.ts"
 

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { DefinitionFault, ExportResult } from "../domain/Definition.ts"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 
 /** RFC 9457: what went wrong, for people (`title`, `detail`) and for programs (`type`, stable). */
@@ -44,6 +45,19 @@ export const RealmEntry = Schema.Struct({
 
 export const Realms = Schema.Struct({ realms: Schema.Array(RealmEntry) })
 
+/** The answer of `GET <realm>_definitions`. */
+export const Definitions = Schema.Struct({
+  /** URL with the file's extension. */
+  module: Schema.String,
+  canonicalPath: Schema.String,
+  definitions: Schema.Array(ExportResult),
+  /** Import specifiers, as written. */
+  imports: Schema.Array(Schema.String),
+  /** URLs of the modules that the definitions were made from. */
+  dependencies: Schema.Array(Schema.String),
+  error: Schema.NullOr(DefinitionFault)
+})
+
 export const Status = Schema.Struct({
   replicaId: Schema.String,
   uptimeSeconds: Schema.Finite,
@@ -62,6 +76,10 @@ export const Status = Schema.Struct({
   failovers: Schema.Int,
   editsNoticed: Schema.Int,
   batchesFinished: Schema.Int,
+  definitionHits: Schema.Int,
+  definitionsComputed: Schema.Int,
+  definitionsInvalidated: Schema.Int,
+  definitionsCascaded: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
   leaseHeld: Schema.Boolean,

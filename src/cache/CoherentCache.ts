@@ -1,4 +1,4 @@
-import { Deferred, Effect, Exit, Fiber, type Option, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Counters } from "../coordination/Counters.ts"
 import type { Fence } from "../coordination/Fence.ts"
@@ -13,6 +13,8 @@ export interface CacheKey {
   readonly view: RealmView
   readonly path: string
   readonly contentKey: string
+  /** Whose view it is, where views differ. Scopes never share an entry; `contentKey` must tell them apart as well. */
+  readonly scope?: string
 }
 
 /** Where an answer came from: this process, the shared table, another reader's run, or a run of its own. */
@@ -74,6 +76,10 @@ interface Flight<A, E> extends Fenced {
 /** A coherent cache of one kind of derived artifact. */
 export interface CoherentCache<K extends CacheKey, A, E> {
   readonly get: (key: K) => Effect.Effect<Answer<A>, E>
+  /** What L1 holds for the key, without a trace: nothing is counted, made or kept for longer. */
+  readonly peek: (key: K) => Option.Option<A>
+  /** Drops this value from L1, if it is still there: for values that may turn out void by more than their own path. */
+  readonly discard: (key: K, value: A) => void
   /** Bytes in L1. */
   readonly bytes: () => number
 }
@@ -130,7 +136,7 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         // One synchronous step from look to entry in the book: an invalidation could fall into any gap.
-        const id = `${key.view.row.realmUrl}\0${key.path}`
+        const id = idOf(key)
         const entry = entries.get(id)
         if (entry !== undefined && holds(entry, key)) {
           counters.l1Hits++
@@ -154,5 +160,18 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
       })
     )
 
-  return { get, bytes: () => entries.calculatedSize }
+  return {
+    get,
+    peek: (key) => {
+      const entry = entries.peek(idOf(key))
+      return entry !== undefined && holds(entry, key) ? Option.some(entry.value) : Option.none()
+    },
+    discard: (key, value) => {
+      const id = idOf(key)
+      if (entries.peek(id)?.value === value) entries.delete(id)
+    },
+    bytes: () => entries.calculatedSize
+  }
 })
+
+const idOf = ({ path, scope = "", view }: CacheKey): string => `${view.row.realmUrl}\0${path}\0${scope}`

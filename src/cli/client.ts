@@ -56,6 +56,9 @@ const ask = Effect.fnUntraced(function*(server: string, request: HttpClientReque
   return body
 })
 
+/** Any `GET` that must succeed. */
+export const getFrom = ask
+
 export const get = (server: string, path: string) => ask(server, HttpClientRequest.get(path))
 
 export const post = (server: string, path: string, body: unknown) =>

@@ -3,6 +3,7 @@ import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { UsageError } from "./CommandFailed.ts"
 import { create } from "./create.ts"
+import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
 import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
@@ -16,7 +17,7 @@ import { verify } from "./verify.ts"
 
 const lockstep = Command.make("lockstep").pipe(
   Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
-  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, status, verify, demo])
+  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, definitions, status, verify, demo])
 )
 
 // A variable that is set to nothing, as compose files do, is not set.

@@ -15,7 +15,15 @@ const zero = () => ({
   malformedPayloads: 0,
   failovers: 0,
   editsNoticed: 0,
-  batchesFinished: 0
+  batchesFinished: 0,
+  /** Definitions answered from memory. */
+  definitionHits: 0,
+  /** Modules whose definitions were put together here. */
+  definitionsComputed: 0,
+  /** Definitions in memory that were found void because a module that they depend on, or they themselves, changed. */
+  definitionsInvalidated: 0,
+  /** Rows of dependents that a change made here has voided, in any realm. */
+  definitionsCascaded: 0
 })
 
 /**

@@ -1,5 +1,4 @@
 import { Result, Schema } from "effect"
-import { decode } from "../domain/ModulePath.ts"
 import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
 import type { Counters } from "./Counters.ts"
 import { Echoes } from "./Echoes.ts"
@@ -16,16 +15,8 @@ const Generation = Schema.fromJsonString(Schema.Struct({
 }))
 const decodeGeneration = Schema.decodeUnknownResult(Generation)
 
-/** The payload of `module_cache_invalidated` (S21). */
-const Definitions = Schema.fromJsonString(Schema.Union([
-  Schema.Struct({ k: Schema.Literal("module"), r: Schema.String, m: Schema.Array(Schema.String) }),
-  Schema.Struct({ k: Schema.Literal("realm"), r: Schema.String }),
-  Schema.Struct({ k: Schema.Literal("global") })
-]))
-const decodeDefinitions = Schema.decodeUnknownResult(Definitions)
-
 /** PostgreSQL takes payloads below 8,000 bytes. */
-const maxPayload = 7999
+export const maxPayload = 7999
 
 /** What the contract's channel says of a change. */
 const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
@@ -77,17 +68,6 @@ export const makeReceiver = (
     else voidPath(fence, parts.path)
   }
 
-  const onDefinitions = (payload: string) => {
-    const decoded = decodeDefinitions(payload)
-    if (Result.isFailure(decoded)) return void counters.malformedPayloads++
-    counters.invalidationsReceived++
-    const message = decoded.success
-    if (message.k === "global") return memory.dropAll()
-    const fence = memory.fenceOf(message.r as RealmUrl)
-    if (message.k === "realm") fence?.drop()
-    else for (const url of message.m) if (url.startsWith(message.r)) fence?.invalidate(pathOf(message.r, url))
-  }
-
   return (event: Event): void => {
     switch (event._tag) {
       case "Gap":
@@ -103,10 +83,7 @@ export const makeReceiver = (
         const { channel, payload, sender } = event.message
         if (channel === "lockstep_generations") return onGeneration(payload, sender)
         if (channel === "realm_file_changes") return onFileChange(payload, sender)
-        if (channel === "module_cache_invalidated") return onDefinitions(payload)
       }
     }
   }
 }
-
-const pathOf = (realmUrl: string, url: string) => Result.getOrElse(decode(url.slice(realmUrl.length)), () => "")

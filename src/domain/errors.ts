@@ -60,6 +60,33 @@ export class FileConflict extends Schema.TaggedError<FileConflict>("lockstep/Fil
   }
 }
 
+/** There is no such module, or it exports nothing by this name (404). */
+export class DefinitionNotFound extends Schema.TaggedError<DefinitionNotFound>("lockstep/DefinitionNotFound")(
+  "DefinitionNotFound",
+  { module: Schema.String, name: Schema.String, detail: Schema.String }
+) {
+  override get message() {
+    return `${this.name} of ${this.module} has no definition: ${this.detail}`
+  }
+}
+
+/** The code is at fault (422): `at` is the URL of the module where, which may be another than the one asked for. */
+export class DefinitionError extends Schema.TaggedError<DefinitionError>("lockstep/DefinitionError")(
+  "DefinitionError",
+  {
+    module: Schema.String,
+    name: Schema.String,
+    at: Schema.String,
+    detail: Schema.String,
+    line: Schema.NullOr(Schema.Int),
+    column: Schema.NullOr(Schema.Int)
+  }
+) {
+  override get message() {
+    return `${this.name} of ${this.module} has no definition: ${this.detail}`
+  }
+}
+
 /** The realm's files could not be read, copied or written (503): which file, and the system's own words. */
 export class FileFailure extends Schema.TaggedError<FileFailure>("lockstep/FileFailure")("FileFailure", {
   operation: Schema.String,

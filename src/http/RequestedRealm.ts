@@ -1,9 +1,9 @@
-import { Effect, Option, Result } from "effect"
+import { Effect, Result } from "effect"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
-import { FileNotFound, GenerationAhead, InvalidInput, RealmNotFound } from "../domain/errors.ts"
+import { versionView } from "../coordination/versionView.ts"
+import { GenerationAhead, InvalidInput, RealmNotFound } from "../domain/errors.ts"
 import { decode, splitVersion } from "../domain/ModulePath.ts"
-import { candidates, ofVersion, type RealmUrl } from "../domain/RealmUrl.ts"
-import { RealmVersionTable } from "../store/RealmVersionTable.ts"
+import { candidates, type RealmUrl } from "../domain/RealmUrl.ts"
 
 /** The realm that a request belongs to, as PostgreSQL knew it after the request began, and the path within it. */
 export interface RequestedRealm {
@@ -44,7 +44,7 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   const { generation: current, realmUrl } = view.row
   if (token > current) return yield* new GenerationAhead({ realmUrl, asked: token, current })
   if (version === undefined) return { view, path, immutable: false } satisfies RequestedRealm
-  return yield* versionOf(view, version, path)
+  return { view: yield* versionView(view, version), path, immutable: true } satisfies RequestedRealm
 })
 
 /** What memory knows, or what PostgreSQL says where the request names a generation that memory has not reached. */
@@ -64,24 +64,3 @@ const split = (view: RealmView | undefined, rawPath: string) => {
   const version = view.row.kind === "published" ? splitVersion(path) : undefined
   return { view, path: version?.path ?? path, version: version?.generation }
 }
-
-/** The newest version at or below the generation. One from the future does not exist yet, and must not be guessed. */
-const versionOf = Effect.fnUntraced(function*(view: RealmView, generation: number, path: string) {
-  const { row } = view
-  const versions = yield* RealmVersionTable
-  const version = generation > row.generation ? Option.none() : yield* versions.at(row.realmUrl, generation)
-  if (Option.isNone(version)) {
-    return yield* new FileNotFound({
-      realmUrl: row.realmUrl,
-      path: `@${generation}`,
-      detail: "is not a version that is kept"
-    })
-  }
-  const { directory } = version.value
-  const realmUrl = ofVersion(row.realmUrl, version.value.generation)
-  return {
-    view: { ...view, row: { ...row, realmUrl, directory, generation: version.value.generation } },
-    path,
-    immutable: true
-  } satisfies RequestedRealm
-})

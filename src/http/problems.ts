@@ -7,6 +7,8 @@ import type { TranspileFailure } from "../transpile/Transpiler.ts"
 export type Failure =
   | Errors.CommitConflict
   | Errors.DatabaseError
+  | Errors.DefinitionError
+  | Errors.DefinitionNotFound
   | Errors.FileConflict
   | Errors.FileFailure
   | Errors.FileNotFound
@@ -30,6 +32,8 @@ interface Kind {
 const kinds: { readonly [Tag in Failure["_tag"]]: Kind } = {
   CommitConflict: { type: "commit-conflict", status: 503, title: "Another writer came first", retryAfter: 1 },
   DatabaseError: { type: "database-unavailable", status: 503, title: "PostgreSQL cannot be asked", retryAfter: 1 },
+  DefinitionError: { type: "definition-error", status: 422, title: "The module cannot be analysed" },
+  DefinitionNotFound: { type: "definition-not-found", status: 404, title: "No such definition" },
   FileConflict: { type: "file-conflict", status: 409, title: "The path is taken" },
   FileFailure: { type: "file-failure", status: 503, title: "The realm's files cannot be used", retryAfter: 5 },
   FileNotFound: { type: "file-not-found", status: 404, title: "No such file" },
@@ -73,6 +77,10 @@ export const problemOf = (failure: Failure) => {
     case "TranspileError": {
       const { codeFrame, column, detail, line, path } = failure
       return problem(kind, detail, { fields: { path, line, column, codeFrame } })
+    }
+    case "DefinitionError": {
+      const { at, column, detail, line } = failure
+      return problem(kind, detail, { fields: { module: at, line, column } })
     }
     case "RealmNotWritable":
       return problem(kind, failure.message, { headers: { allow: "GET, HEAD" } })

@@ -3,15 +3,15 @@ import { HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
-import { DefinitionLookup } from "../definitions/DefinitionLookup.ts"
-import { FileNotFound, InvalidInput } from "../domain/errors.ts"
-import { aliasOf, isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
+import { FileNotFound } from "../domain/errors.ts"
+import { isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
 import { deleteFile, putFile } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
 import { atomic, removeAll, waitOf, written } from "./atomic.ts"
 import { readBody } from "./body.ts"
 import { respond } from "./conditional.ts"
+import { definitionsOf } from "./definitions.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
@@ -156,27 +156,8 @@ const reserved = Effect.fnUntraced(function*({ path, view }: RequestedRealm, que
     // The rows of a publish are committed together, and no rendering waits for a worker yet.
     case "_readiness-check":
       return HttpServerResponse.jsonUnsafe({ ready: true }, { headers: { "cache-control": "no-store" } })
-    case "_definitions": {
-      const name = query.get("module")
-      if (name === null || name === "") {
-        return yield* new InvalidInput({ detail: "_definitions needs ?module=, a path within the realm" })
-      }
-      const sources = yield* SourceCache
-      const definitions = yield* DefinitionLookup
-      const source = yield* sources.read(view, name.replace(/^\.\//, ""))
-      if (!isExecutable(source.canonicalPath) || isHidden(source.canonicalPath)) {
-        return yield* new FileNotFound({ realmUrl: view.row.realmUrl, path: name, detail: "is not a module" })
-      }
-      const row = yield* definitions.getCachedDefinitions(view, source)
-      const wanted = query.get("name")
-      return HttpServerResponse.jsonUnsafe({
-        module: view.row.realmUrl + (aliasOf(source.canonicalPath) ?? source.canonicalPath),
-        canonicalPath: source.canonicalPath,
-        definitions: row.definitions.filter((each) => wanted === null || each.name === wanted),
-        dependencies: row.dependency_keys,
-        error: row.error
-      }, { headers: { "cache-control": "no-store" } })
-    }
+    case "_definitions":
+      return yield* definitionsOf(view, query)
     default:
       return yield* new FileNotFound({ realmUrl: view.row.realmUrl, path })
   }

@@ -1,6 +1,6 @@
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import { type Acknowledgement, Barrier } from "../coordination/Barrier.ts"
-import { Dependents } from "../coordination/Dependents.ts"
+import { realmMessage } from "../coordination/definitionMessages.ts"
 import { type Change, Generations, type Messages } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -42,8 +42,8 @@ export class Invalidation extends Context.Service<Invalidation, {
     alongside?: Effect.Effect<void, E, R>
   ) => Effect.Effect<Change, E | CommitConflict | DatabaseError, R>
   /**
-   * The end of every change that this replica committed: hands it on to whatever depends on it, tells the other replicas
-   * and waits for them. Only telling may fail without harm; the catch-up covers it.
+   * The end of every change that this replica committed: tells the other replicas and waits for them. Losing it costs
+   * latency, never correctness; the catch-up covers it.
    */
   readonly tell: (change: Change, wait: Wait, ...together: Messages) => Effect.Effect<Acknowledgement, DatabaseError>
   /** Locks the realm and invalidates: the public call. */
@@ -57,13 +57,14 @@ export class Invalidation extends Context.Service<Invalidation, {
   readonly notifyAllFileChanges: (change: Change) => Effect.Effect<void, DatabaseError>
   /** S20: clear here only. */
   readonly clearLocalSourceCaches: (change: Change) => Effect.Effect<void>
+  /** Calls `handler` for each change that this replica makes, once it is committed, until the scope closes. */
+  readonly subscribe: (handler: (change: Change) => void) => Effect.Effect<void, never, Scope.Scope>
 }>()("lockstep/lifecycle/Invalidation") {
   static readonly layer = Layer.effect(
     Invalidation,
     Effect.gen(function*() {
       const definitions = yield* ModuleTable
       const barrier = yield* Barrier
-      const dependents = yield* Dependents
       const generations = yield* Generations
       const lock = yield* RealmWriteLock
       const notifications = yield* Notifications
@@ -72,15 +73,17 @@ export class Invalidation extends Context.Service<Invalidation, {
       const transaction = yield* Transaction
       const transpiled = yield* ModuleTranspileTable
 
-      const clearLocalSourceCaches = generations.apply
+      const handlers = new Set<(change: Change) => void>()
+      const clearLocalSourceCaches = (change: Change) =>
+        Effect.andThen(
+          generations.apply(change),
+          Effect.sync(() => handlers.forEach((handler) => handler(change)))
+        )
       const clearLocalSourceCachesAndBroadcast = (change: Change) =>
         Effect.andThen(clearLocalSourceCaches(change), Effect.asVoid(tell(change, "soon")))
 
-      const handOn = (change: Change) => Effect.asVoid(Effect.timeoutOption(dependents.changed(change), handOnDeadline))
-      const tell = (change: Change, wait: Wait, ...together: Messages) => {
-        const told = wait === "all" ? barrier.confirm(change, ...together) : barrier.announce(change, ...together)
-        return Effect.map(Effect.all([told, handOn(change)], { concurrency: 2 }), ([replicas]) => replicas)
-      }
+      const tell = (change: Change, wait: Wait, ...together: Messages) =>
+        wait === "all" ? barrier.confirm(change, ...together) : barrier.announce(change, ...together)
 
       const advance = Effect.fnUntraced(function*(realm: RealmRow, target: Target) {
         const { realmUrl } = realm
@@ -123,9 +126,7 @@ export class Invalidation extends Context.Service<Invalidation, {
         }))
         yield* tell(change, "soon")
         if (target === "definitions") {
-          yield* Effect.ignore(notifications.notify([
-            { channel: "module_cache_invalidated", payload: JSON.stringify({ k: "realm", r: realmUrl }) }
-          ]))
+          yield* Effect.ignore(notifications.notify([realmMessage(realmUrl)]))
         }
         return change
       })
@@ -136,14 +137,16 @@ export class Invalidation extends Context.Service<Invalidation, {
         invalidate,
         clearLocalSourceCachesAndBroadcast,
         notifyAllFileChanges: generations.broadcast,
-        clearLocalSourceCaches
+        clearLocalSourceCaches,
+        subscribe: (handler) =>
+          Effect.asVoid(Effect.acquireRelease(
+            Effect.sync(() => handlers.add(handler)),
+            () => Effect.sync(() => handlers.delete(handler))
+          ))
       })
     })
   )
 }
-
-/** What depends on a change finds it by itself, if it is not told in time. */
-const handOnDeadline = "5 seconds"
 
 /** A name without an extension may be an alias: it stands for every module that it may resolve to. */
 const withModules = (path: string): ReadonlyArray<string> =>

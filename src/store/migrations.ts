@@ -121,6 +121,19 @@ const migrations = Migrator.fromRecord({
       PRIMARY KEY (replica_id, boot_id)
     )`
   }),
+  "0005_definitions": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // Rows from before have another content key: nobody reads them again.
+    yield* sql`ALTER TABLE modules
+      ADD COLUMN dependencies jsonb,
+      ADD COLUMN depends_on jsonb,
+      ADD COLUMN depends_on_realms jsonb,
+      ADD COLUMN expires_at jsonb,
+      ADD COLUMN scope text`
+    // Who was made from these modules: what an invalidation asks.
+    yield* sql`CREATE INDEX modules_depends_on ON modules USING gin (depends_on)`
+    yield* sql`CREATE INDEX modules_depends_on_realms ON modules USING gin (depends_on_realms)`
+  }),
   "0006_writes": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // LOGGED: this row is what decides between none and all of a batch of edits. One a realm: writers take turns.

@@ -1,6 +1,6 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { availableParallelism } from "node:os"
-import type { ModuleAnalysis } from "./analyze.ts"
+import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { defaultPipelineOptions, type PipelineOptions } from "./babelOptions.ts"
 import type { FarmFailure } from "./FarmWorker.ts"
 import { fingerprintOf } from "./fingerprint.ts"
@@ -11,7 +11,15 @@ import { transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob
 import * as WorkerFarm from "./WorkerFarm.ts"
 
 // what a caller of the service meets, in one import
-export type { ExportKind, ModuleAnalysis, ModuleExport } from "./analyze.ts"
+export type {
+  ClassMember,
+  ClassShape,
+  ExportKind,
+  ModuleAnalysis,
+  ModuleExport,
+  WrittenDecorator,
+  WrittenRef
+} from "./analysis/ModuleAnalysis.ts"
 export type { ModuleSource } from "./ModuleSource.ts"
 export type { Transpiled } from "./pipeline.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
@@ -39,7 +47,7 @@ export interface TranspilerOptions extends InlineOptions {
 export class Transpiler extends Context.Service<Transpiler, {
   /** Compiles one module. The output depends on the path, the bytes and the options alone: see `babelOptions`. */
   readonly transpile: (source: ModuleSource) => Effect.Effect<Transpiled, TranspileFailure>
-  /** Names and kinds of one module's exports, and its imports, without following them. */
+  /** One module's exports, classes and imports, without following them. */
   readonly analyze: (source: ModuleSource) => Effect.Effect<ModuleAnalysis, TranspileFailure>
   /** Equal on two machines exactly if they produce the same output from the same source. Part of content keys. */
   readonly fingerprint: string

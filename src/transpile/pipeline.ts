@@ -1,5 +1,6 @@
 import { parseSync, transformFromAstSync, type InputOptions, type types as t } from "@babel/core"
-import { analyze, type ModuleAnalysis } from "./analyze.ts"
+import { analyze } from "./analysis/analyze.ts"
+import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { babelOptions, type PipelineOptions } from "./babelOptions.ts"
 import { decodeSource } from "./decodeSource.ts"
 import { dependenciesOf } from "./dependencies.ts"

@@ -224,21 +224,6 @@ it.effect("after a gap no message is taken for an echo", () =>
     assert.isFalse(view.fence.holds(view.token, "a.ts"))
   }))
 
-it.effect("definition messages of all three kinds void what they name (S21)", () =>
-  Effect.gen(function*() {
-    const { hear, rows, see } = yield* setUp
-    rows.set(realmUrl, rowOf(realmUrl, 1))
-    const first = yield* see
-    yield* hear("module_cache_invalidated", JSON.stringify({ k: "module", r: realmUrl, m: [`${realmUrl}a%20b.ts`] }))
-    assert.isFalse(first.fence.holds(first.token, "a b.ts"))
-    assert.isTrue(first.fence.holds(first.token, "c.ts"))
-    yield* hear("module_cache_invalidated", JSON.stringify({ k: "realm", r: realmUrl }))
-    assert.isFalse(first.fence.holds(first.token, "c.ts"))
-    const second = yield* see
-    yield* hear("module_cache_invalidated", JSON.stringify({ k: "global" }))
-    assert.isFalse(second.fence.holds(second.token, "c.ts"))
-  }))
-
 it.effect("malformed payloads are counted and change nothing; realms not mounted here are ignored (S18)", () =>
   Effect.gen(function*() {
     const { counters, hear, rows, see } = yield* setUp
@@ -253,15 +238,11 @@ it.effect("malformed payloads are counted and change nothing; realms not mounted
       ["lockstep_generations", "{"],
       ["lockstep_generations", "null"],
       ["lockstep_generations", JSON.stringify({ r: realmUrl, g: "2", p: "*" })],
-      ["lockstep_generations", JSON.stringify({ r: realmUrl, g: 2, p: "a.ts" })],
-      ["module_cache_invalidated", "[]"],
-      ["module_cache_invalidated", JSON.stringify({ k: "other" })],
-      ["module_cache_invalidated", JSON.stringify({ k: "module", r: realmUrl, m: "x" })]
+      ["lockstep_generations", JSON.stringify({ r: realmUrl, g: 2, p: "a.ts" })]
     ]
     for (const [channel, payload] of malformed) yield* hear(channel, payload)
     assert.strictEqual(counters.malformedPayloads, malformed.length)
     yield* hear("realm_file_changes", "http://elsewhere.example/:*")
-    yield* hear("module_cache_invalidated", JSON.stringify({ k: "realm", r: "http://elsewhere.example/" }))
     yield* hear("lockstep_generations", JSON.stringify({ r: "http://elsewhere.example/", g: 2, p: "*" }))
     assert.strictEqual(counters.malformedPayloads, malformed.length)
     assert.isTrue(view.fence.holds(view.token, "a.ts"))

@@ -3,7 +3,6 @@ import { Deferred, Effect, Fiber, Layer, Option } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { Counters } from "../../src/coordination/Counters.ts"
-import { Dependents } from "../../src/coordination/Dependents.ts"
 import type { Change } from "../../src/coordination/Generations.ts"
 import { RealmWriteLock } from "../../src/coordination/RealmWriteLock.ts"
 import { DatabaseError, FileFailure } from "../../src/domain/errors.ts"
@@ -339,10 +338,9 @@ live(
   () =>
     Effect.gen(function*() {
       const told: Array<Change> = []
-      const dependents = { changed: (change: Change) => Effect.sync(() => void told.push(change)) }
-      const replica = yield* Layer.build(Layer.fresh(Invalidation.layer)).pipe(
-        Effect.provideService(Dependents, dependents)
-      )
+      const replica = yield* Layer.build(Layer.fresh(Invalidation.layer))
+      const { subscribe } = yield* Effect.provide(Invalidation, replica)
+      yield* subscribe((change) => void told.push(change))
       const jobs = yield* JobTable
       yield* Effect.provide(editAtomically(notesUrl, [update("a.ts", "a 2"), remove("b.ts")]), replica)
       assert.deepStrictEqual(told, [{ realmUrl: notesUrl, generation: 2, paths: ["a.ts", "b.ts"] }])

@@ -9,7 +9,7 @@ import { putFile } from "../../src/lifecycle/write.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { Reconciler } from "../../src/realms/Reconciler.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
-import { ModuleTable } from "../../src/store/ModuleTable.ts"
+import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
@@ -92,11 +92,10 @@ live("a publish voids the definitions of the publication before it", () =>
     const realms = yield* RealmTable
     yield* toPublished
     const { incarnation } = yield* realms.read([])
-    const row = { definitions: [], dependency_keys: [], error: null }
-    assert.isTrue(yield* definitions.write(publishedUrl, "a.ts", "key", { generation: 1, incarnation }, row))
+    assert.isTrue(yield* definitions.write(publishedUrl, "a.ts", "key", { generation: 1, incarnation }, emptyRow))
     yield* toPublished
     assert.isTrue(Option.isNone(yield* definitions.read(publishedUrl, "a.ts", "key")))
-    assert.isFalse(yield* definitions.write(publishedUrl, "a.ts", "key", { generation: 1, incarnation }, row))
+    assert.isFalse(yield* definitions.write(publishedUrl, "a.ts", "key", { generation: 1, incarnation }, emptyRow))
   }))
 
 const failures: ReadonlyArray<

@@ -11,7 +11,7 @@ import { Invalidation, type Target } from "../../src/lifecycle/Invalidation.ts"
 import { publish } from "../../src/lifecycle/publish.ts"
 import { deleteRealm } from "../../src/lifecycle/retire.ts"
 import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
-import { ModuleTable } from "../../src/store/ModuleTable.ts"
+import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { eventually } from "../support/eventually.ts"
@@ -147,7 +147,7 @@ const rows = Effect.gen(function*() {
   const write = Effect.fnUntraced(function*(path: string) {
     return [
       yield* transpiled.write(notesUrl, path, "key", token, { body: "", headers: {}, dependency_keys: [] }),
-      yield* definitions.write(notesUrl, path, "key", token, { definitions: [], dependency_keys: [], error: null })
+      yield* definitions.write(notesUrl, path, "key", token, emptyRow)
     ]
   })
   const read = Effect.fnUntraced(function*(path: string) {

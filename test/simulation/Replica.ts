@@ -13,7 +13,7 @@ import type { FileFailure, FileNotFound } from "../../src/domain/errors.ts"
 import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
-import { ModuleTable } from "../../src/store/ModuleTable.ts"
+import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
@@ -84,9 +84,13 @@ const layerFenced = (world: World) =>
               path,
               token,
               table.write(realmUrl, path, key, token, {
-                definitions: [{ name: value, kind: "constant" }],
-                dependency_keys: [],
-                error: null
+                ...emptyRow,
+                definitions: [{
+                  name: value,
+                  kind: "constant",
+                  declared: { module: realmUrl + path, name: value },
+                  line: 1
+                }]
               })
             )
         }

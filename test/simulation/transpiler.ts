@@ -9,6 +9,6 @@ export const layerTranspiler = (world: World) =>
     Transpiler.of({
       fingerprint: "simulated",
       transpile: ({ bytes }) => Effect.as(world.work, { code: Buffer.from(bytes).toString(), dependencies: [] }),
-      analyze: () => Effect.succeed({ exports: [], dependencies: [], typeDependencies: [] })
+      analyze: () => Effect.succeed({ exports: [], classes: new Map(), dependencies: [], typeDependencies: [] })
     })
   )

@@ -14,6 +14,7 @@ import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { jobTable } from "../contract/jobTable.ts"
+import { moduleTable } from "../contract/moduleTable.ts"
 import { realmFileTable } from "../contract/realmFileTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
@@ -39,6 +40,7 @@ const tables = Layer.mergeAll(
 realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
+moduleTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
 jobTable("memory", tables)
 replicaTable("memory", tables)

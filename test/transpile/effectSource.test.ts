@@ -8,6 +8,9 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { assemble } from "../../src/definitions/assemble.ts"
+import { ModuleGraph, type ModuleNode } from "../../src/definitions/ModuleGraph.ts"
+import { isFault } from "../../src/domain/Definition.ts"
 import { babelOptions } from "../../src/transpile/babelOptions.ts"
 import { type ModuleAnalysis, type ModuleSource, Transpiler } from "../../src/transpile/Transpiler.ts"
 import { realm } from "./moduleSource.ts"
@@ -40,14 +43,31 @@ const namesByImport = async (
   return JSON.parse(await fs.readFile(path.join(directory, "names.json"), "utf8"))
 }
 
-/** Names of the values that a module exports, `export *` followed. */
-const namesByAnalysis = (analyses: ReadonlyMap<string, ModuleAnalysis>, file: string): ReadonlyArray<string> =>
-  analyses.get(file)!.exports.flatMap((entry) => {
-    if (entry.kind === "type" || entry.typeOnly) return []
-    if (entry.name !== "*") return [entry.name]
-    return namesByAnalysis(analyses, path.posix.join(path.posix.dirname(file), entry.from!))
-      .filter((name) => name !== "default")
-  })
+const base = "http://effect.example/src/"
+
+/** Definitions of every module, by its path: what `DefinitionLookup` puts together, without its caches. */
+const assembleAll = (analyses: ReadonlyMap<string, ModuleAnalysis>) => {
+  const nodes = new Map(Array.from(analyses, ([file, analysis]) => {
+    const node: ModuleNode = { _tag: "Module", url: base + file, analysis }
+    return [node.url, node] as const
+  }))
+  return new Map(Array.from(analyses.keys(), (file) => {
+    const graph = new ModuleGraph()
+    for (const [url, node] of nodes) graph.add(url, node)
+    return [file, assemble(graph, nodes.get(base + file)!)] as const
+  }))
+}
+
+/** Classes and what they extend: their ancestors, or what is called to make the super class. */
+const spots = [
+  ["http/HttpBody.ts", "Empty", ["http/HttpBody.ts Proto"], "Proto"],
+  ["internal/core.ts", "Fail", ["internal/core.ts ReasonBase"], "ReasonBase"],
+  ["internal/effect.ts", "Interrupt", ["internal/core.ts ReasonBase"], "ReasonBase"],
+  ["Schema.ts", "SchemaError", [], "Data.ts TaggedError()"],
+  ["http/HttpClientError.ts", "StatusCodeError", [], "Data.ts TaggedError()"],
+  ["sql/SqlError.ts", "ConnectionError", [], "Schema.ts TaggedError()"],
+  ["ai/McpServer.ts", "McpServer", [], "Context.ts Service()"]
+] as const
 
 layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
   "the source of effect",
@@ -83,8 +103,22 @@ layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "6
             return namesByImport(directory, files)
           })
           const byPath = new Map(files.map((file, i) => [file, analyses[i]!]))
-          for (const file of files) {
-            assert.deepStrictEqual([...new Set(namesByAnalysis(byPath, file))].sort(), imported[file]?.sort(), file)
+          const definitions = assembleAll(byPath)
+          for (const [file, results] of definitions) {
+            assert.deepStrictEqual(results.filter(isFault), [], file)
+            const names = results.flatMap((each) => isFault(each) || each.kind === "type" ? [] : [each.name])
+            assert.deepStrictEqual(names.sort(), imported[file]?.sort(), file)
+          }
+
+          for (const [file, name, ancestors, extended] of spots) {
+            const found = definitions.get(file)?.find((each) => each.name === name)
+            assert.isDefined(found, name)
+            if (found === undefined || isFault(found)) continue
+            const shown = found.ancestors?.map((each) => `${each.module.slice(base.length)} ${each.name}`)
+            assert.deepStrictEqual(shown?.slice(0, 1), ancestors.slice(0, 1), name)
+            const { called, ref } = found.superClass ?? {}
+            const text = called ? `${ref?.module.slice(base.length)} ${ref?.name}()` : ref?.name
+            assert.strictEqual(text, extended, name)
           }
         }),
       300_000

@@ -12,6 +12,7 @@ import { WriteIntentTable } from "../../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { jobTable } from "../../contract/jobTable.ts"
+import { moduleTable } from "../../contract/moduleTable.ts"
 import { realmFileTable } from "../../contract/realmFileTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
@@ -38,6 +39,7 @@ const tables = Layer.mergeAll(
 realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
+moduleTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
 jobTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)

@@ -1,32 +1,10 @@
 import type { types as t } from "@babel/core"
-import { dependenciesOf } from "./dependencies.ts"
-import { boundNames, isInstantiated } from "./namespaces.ts"
-
-/** `type`: erased by the transpile, as interfaces, aliases and `declare`d things are. `variable`: a `let` or `var`. */
-export type ExportKind = "class" | "function" | "constant" | "variable" | "enum" | "namespace" | "type" | "re-export"
-
-export interface ModuleExport {
-  /** Exported name; `default` for the default export, `*` for `export * from`. */
-  readonly name: string
-  readonly kind: ExportKind
-  /** Line of the declaration or of the export, 1-based. */
-  readonly line: number
-  /** Of a re-export: the specifier as written. */
-  readonly from?: string
-  /** Of a re-export: the name over there, `*` for all of it. */
-  readonly imported?: string
-  /** Of a re-export: it was written with `type`, so it is erased. */
-  readonly typeOnly?: true
-}
-
-export interface ModuleAnalysis {
-  /** One entry a name; where a type and a value share one, the value. Only `*` may come more than once. */
-  readonly exports: ReadonlyArray<ModuleExport>
-  /** Specifiers as written in the source, each once, in order, without those that only `import type` names. */
-  readonly dependencies: ReadonlyArray<string>
-  /** Specifiers that only `import type` and `export type` name. */
-  readonly typeDependencies: ReadonlyArray<string>
-}
+import { dependenciesOf } from "../dependencies.ts"
+import { boundNames, isInstantiated } from "../namespaces.ts"
+import { classShape } from "./classShape.ts"
+import type { ClassShape, ExportKind, ModuleAnalysis, ModuleExport } from "./ModuleAnalysis.ts"
+import { summaryOf } from "./summary.ts"
+import { bare, importedName, importsOf, nameOf } from "./writtenRefs.ts"
 
 type Meaning = Omit<ModuleExport, "name">
 
@@ -36,6 +14,7 @@ export const analyze = (ast: t.File, code: string): ModuleAnalysis => {
   const values = new Set(dependencies)
   return {
     exports: exportsOf(ast.program.body),
+    classes: classesOf(ast.program.body, code),
     dependencies,
     typeDependencies: dependenciesOf(ast, code, isTypeOnly).filter((specifier) => !values.has(specifier))
   }
@@ -63,14 +42,16 @@ const exportsOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<ModuleExport
         keep(
           named,
           "default",
-          declaration.type === "Identifier" ? local(declaration.name, line) : anonymous(declaration, line)
+          declaration.type === "Identifier"
+            ? local(declaration.name, line)
+            : described(statement, anonymous(declaration, line))
         )
         break
       }
       case "ExportNamedDeclaration": {
         if (statement.declaration) {
           for (const [name, meaning] of declarations(statement.declaration)) {
-            keep(named, name, meaning)
+            keep(named, name, described(statement, meaning))
           }
         }
         for (const specifier of statement.specifiers) {
@@ -119,11 +100,7 @@ const reExport = (from: string, imported: string, line: number, typeOnly: boolea
 const declare = (scope: Map<string, Meaning>, statement: t.Statement) => {
   if (statement.type === "ImportDeclaration") {
     for (const specifier of statement.specifiers) {
-      const imported = specifier.type === "ImportSpecifier"
-        ? nameOf(specifier.imported)
-        : specifier.type === "ImportDefaultSpecifier"
-        ? "default"
-        : "*"
+      const imported = importedName(specifier)
       const typeOnly = statement.importKind === "type" ||
         (specifier.type === "ImportSpecifier" && specifier.importKind === "type")
       keep(scope, specifier.local.name, reExport(statement.source.value, imported, lineOf(specifier), typeOnly))
@@ -133,7 +110,51 @@ const declare = (scope: Map<string, Meaning>, statement: t.Statement) => {
   const declaration = statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration"
     ? statement.declaration
     : statement
-  if (declaration) { for (const [name, meaning] of declarations(declaration)) keep(scope, name, meaning) }
+  if (!declaration) return
+  for (const [name, meaning] of declarations(declaration)) keep(scope, name, described(statement, meaning))
+}
+
+/** The comment stands before the statement, or between its decorators or its `export` and the declaration. */
+const described = (statement: t.Statement, meaning: Meaning): Meaning => {
+  const declaration = "declaration" in statement ? statement.declaration : undefined
+  const decorated = declaration ?? statement
+  const decorator = decorated.type === "ClassDeclaration" ? decorated.decorators?.[0] : undefined
+  const summary = summaryOf(statement, decorator, declaration)
+  return summary === undefined ? meaning : { ...meaning, summary }
+}
+
+/** A class without a name is known by this one, as in the language's own specification. */
+const noName = "*default*"
+
+/** The module's own classes: declared, the default export, and those that a constant is made of. */
+const classesOf = (body: ReadonlyArray<t.Statement>, code: string): ReadonlyMap<string, ClassShape> => {
+  const imports = importsOf(body)
+  const classes = new Map<string, ClassShape>()
+  const visit = (node: t.Node | null | undefined) => {
+    if (node?.type === "ClassDeclaration") {
+      classes.set(node.id?.name ?? noName, classShape(node, code, imports))
+    } else if (node?.type === "VariableDeclaration") {
+      for (const declarator of node.declarations) {
+        const found = constantClass(node, declarator)
+        if (found !== undefined) classes.set(found.name, classShape(found.node, code, imports))
+      }
+    }
+  }
+  for (const statement of body) {
+    if (statement.type === "ExportDefaultDeclaration") {
+      const declaration = bare(statement.declaration)
+      if (declaration.type === "ClassExpression") classes.set(noName, classShape(declaration, code, imports))
+      else visit(declaration)
+    } else visit(statement.type === "ExportNamedDeclaration" ? statement.declaration : statement)
+  }
+  return classes
+}
+
+/** `const Name = class {}` */
+const constantClass = ({ declare, kind }: t.VariableDeclaration, { id, init }: t.VariableDeclarator) => {
+  if (declare || kind !== "const" || id.type !== "Identifier" || init == null) return undefined
+  const node = bare(init)
+  return node.type === "ClassExpression" ? { name: id.name, node } : undefined
 }
 
 /** The names that a declaration introduces. Anything else introduces none. */
@@ -143,7 +164,7 @@ const declarations = (node: t.Node): ReadonlyArray<readonly [string, Meaning]> =
     id?.type === "Identifier" ? [[id.name, { kind, line }]] : []
   switch (node.type) {
     case "ClassDeclaration":
-      return one(node.id, node.declare ? "type" : "class")
+      return node.declare ? one(node.id, "type") : classNamed(node.id, line)
     case "FunctionDeclaration":
       return one(node.id, node.declare ? "type" : "function")
     case "TSEnumDeclaration":
@@ -161,18 +182,28 @@ const declarations = (node: t.Node): ReadonlyArray<readonly [string, Meaning]> =
       return one(node.id, node.importKind === "type" ? "type" : "constant")
     case "VariableDeclaration": {
       const kind = node.declare ? "type" : node.kind === "let" || node.kind === "var" ? "variable" : "constant"
-      return node.declarations.flatMap(({ id }) => boundNames(id).map((name) => [name, { kind, line }] as const))
+      return node.declarations.flatMap((declarator): ReadonlyArray<readonly [string, Meaning]> => {
+        if (constantClass(node, declarator) !== undefined) return classNamed(declarator.id, line)
+        return boundNames(declarator.id).map((name) => [name, { kind, line }] as const)
+      })
     }
     default:
       return []
   }
 }
 
-const anonymous = (node: t.Node, line: number): Meaning => {
+const classNamed = (id: t.Node | null | undefined, line: number): ReadonlyArray<readonly [string, Meaning]> =>
+  id?.type === "Identifier" ? [[id.name, { kind: "class", line, local: id.name }]] : []
+
+/** What a default export is that is not the name of something. */
+const anonymous = (declaration: t.Node, line: number): Meaning => {
+  const node = bare(declaration)
   switch (node.type) {
     case "ClassDeclaration":
+      if (node.declare) return { kind: "type", line }
+      return { kind: "class", line, local: node.id?.name ?? noName }
     case "ClassExpression":
-      return { kind: "class", line }
+      return { kind: "class", line, local: noName }
     case "FunctionDeclaration":
     case "FunctionExpression":
     case "ArrowFunctionExpression":
@@ -202,7 +233,5 @@ const isTypeOnly = (node: t.Node): boolean => {
 }
 
 const allMarked = (marks: ReadonlyArray<boolean>) => marks.length > 0 && marks.every(Boolean)
-
-const nameOf = (node: t.Identifier | t.StringLiteral) => node.type === "Identifier" ? node.name : node.value
 
 const lineOf = (node: t.Node) => node.loc?.start.line ?? 1
