@@ -44,6 +44,19 @@ export const RealmEntry = Schema.Struct({
 
 export const Realms = Schema.Struct({ realms: Schema.Array(RealmEntry) })
 
+/** A reindex that is not done: `dead` when it failed too often. */
+export const Job = Schema.Struct({
+  id: Schema.Int,
+  kind: Schema.Literal("reindex"),
+  realmUrl: Schema.String,
+  generation: Generation,
+  state: Schema.Literals(["waiting", "running", "done", "superseded", "dead"]),
+  attempts: Schema.Int,
+  indexed: Schema.NullOr(Schema.Int),
+  total: Schema.NullOr(Schema.Int),
+  error: Schema.NullOr(Schema.String)
+})
+
 export const Status = Schema.Struct({
   replicaId: Schema.String,
   uptimeSeconds: Schema.Finite,
@@ -60,12 +73,18 @@ export const Status = Schema.Struct({
   takeovers: Schema.Int,
   malformedPayloads: Schema.Int,
   failovers: Schema.Int,
+  renderings: Schema.Int,
+  renderingsKept: Schema.Int,
+  jobsDone: Schema.Int,
+  jobsFailed: Schema.Int,
+  jobTakeovers: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
   leaseHeld: Schema.Boolean,
   l1Bytes: Schema.Int,
   applied: Schema.Record(Schema.String, Generation),
   mounted: Schema.Array(Schema.String),
+  jobs: Schema.Array(Job),
   replicas: Schema.Array(Schema.Struct({
     replicaId: Schema.String,
     bootId: Schema.String,

@@ -13,7 +13,12 @@ const zero = () => ({
   leaseExpiries: 0,
   takeovers: 0,
   malformedPayloads: 0,
-  failovers: 0
+  failovers: 0,
+  renderings: 0,
+  renderingsKept: 0,
+  jobsDone: 0,
+  jobsFailed: 0,
+  jobTakeovers: 0
 })
 
 /**

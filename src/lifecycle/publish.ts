@@ -50,7 +50,10 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
 
   const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
-  yield* Effect.ignore(notifications.notify([{ channel: "realm_registry", payload: publishedRealmUrl }]))
+  yield* Effect.ignore(notifications.notify([
+    { channel: "realm_registry", payload: publishedRealmUrl },
+    { channel: "lockstep_jobs", payload: publishedRealmUrl }
+  ]))
   return { ...published, replicas: yield* barrier.confirm(change) }
 })
 

@@ -9,6 +9,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
@@ -58,6 +59,7 @@ const retire = Effect.fnUntraced(function*<E>(
 const commit = Effect.fnUntraced(function*(realm: RealmRow) {
   const { realmUrl } = realm
   const definitions = yield* ModuleTable
+  const index = yield* RealmIndexTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
@@ -71,6 +73,7 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
     yield* transpiled.clear(realmUrl)
     yield* definitions.clear(realmUrl)
     yield* queue.withdraw(realmUrl)
+    yield* index.clear(realmUrl)
     return { generation: generation.value, directories: kept.map((version) => version.directory) }
   }))
 })

@@ -74,8 +74,12 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
     paths: ReadonlyArray<string>,
     generation: number
   ) => Effect.Effect<number, DatabaseError>
-  /** Removes what no job has stored or carried since: their files are gone. */
-  readonly removeBefore: (realmUrl: RealmUrl, generation: number) => Effect.Effect<number, DatabaseError>
+  /** Removes the renderings of all other paths, whose files are gone, unless a newer job has stored them. Counts them. */
+  readonly retain: (
+    realmUrl: RealmUrl,
+    paths: ReadonlyArray<string>,
+    generation: number
+  ) => Effect.Effect<number, DatabaseError>
   /** Removes everything of a realm. */
   readonly clear: (realmUrl: RealmUrl) => Effect.Effect<void, DatabaseError>
 }>()("lockstep/store/RealmIndexTable") {
@@ -117,10 +121,11 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
             sql`UPDATE realm_index SET generation = ${generation}
               WHERE realm_url = ${realmUrl} AND path = ANY(${paths}::text[]) AND generation <= ${generation} RETURNING 1`
           ).pipe(Effect.map((rows) => rows.length)),
-        removeBefore: (realmUrl, generation) =>
+        retain: (realmUrl, paths, generation) =>
           statement(
             "remove renderings of files that are gone",
-            sql`DELETE FROM realm_index WHERE realm_url = ${realmUrl} AND generation < ${generation} RETURNING 1`
+            sql`DELETE FROM realm_index i WHERE realm_url = ${realmUrl} AND generation <= ${generation}
+              AND NOT EXISTS (SELECT FROM unnest(${paths}::text[]) AS kept (path) WHERE kept.path = i.path) RETURNING 1`
           ).pipe(Effect.map((rows) => rows.length)),
         clear: (realmUrl) =>
           Effect.asVoid(
@@ -167,7 +172,10 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
             for (const row of carried) tables.index.set(row.realmUrl + row.path, { ...row, generation })
             return carried.length
           }),
-        removeBefore: (realmUrl, generation) => removeWhere(realmUrl, (row) => row.generation < generation),
+        retain: (realmUrl, paths, generation) => {
+          const kept = new Set(paths)
+          return removeWhere(realmUrl, (row) => row.generation <= generation && !kept.has(row.path))
+        },
         clear: (realmUrl) => Effect.asVoid(removeWhere(realmUrl, () => true))
       })
     })

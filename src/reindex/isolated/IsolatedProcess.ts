@@ -148,6 +148,7 @@ const run = ({ confinement, limits, program }: IsolatedProcessOptions): ChildPro
     "--experimental-vm-modules",
     "--no-warnings",
     "--no-addons",
+    "--no-experimental-sqlite",
     "--disable-wasm-trap-handler",
     `--max-old-space-size=${limits.heapMb}`,
     `--input-type=${program.type}`,
