@@ -49,7 +49,9 @@ export class JobBell extends Context.Service<JobBell, {
       JobBell.of({
         subscribe: (handler) =>
           notifications.subscribe((event) => {
-            if (event._tag === "Gap" || (event._tag === "Message" && event.message.channel === "lockstep_jobs")) handler()
+            if (event._tag === "Gap" || (event._tag === "Message" && event.message.channel === "lockstep_jobs")) {
+              handler()
+            }
           })
       }))
   )

@@ -73,7 +73,12 @@ export const makeRealmReader = Effect.fnUntraced(function*(own: Pinned) {
     return row === undefined ? undefined : within(pin(row))
   })
 
-  const read = (pinned: Pinned, path: string, accept: string, more: { readonly known?: string; method?: "HEAD" } = {}) =>
+  const read = (
+    pinned: Pinned,
+    path: string,
+    accept: string,
+    more: { readonly known?: string; method?: "HEAD" } = {}
+  ) =>
     replicas.read({
       realmUrl: pinned.realmUrl,
       path,

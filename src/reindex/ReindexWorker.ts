@@ -79,9 +79,11 @@ export const work = Effect.fnUntraced(function*(
     if (Option.isNone(claimed)) return false
     yield* attempt(claimed.value, worker, options)
     return true
-  }).pipe(Effect.catch((error) =>
-    Effect.as(Effect.logWarning("No reindex job could be looked for; trying again", error), false)
-  ))
+  }).pipe(
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning("No reindex job could be looked for; trying again", error), false)
+    )
+  )
 })
 
 /** One attempt at a claimed job: until it is done or fails, makes way for a newer one, or is lost to another worker. */

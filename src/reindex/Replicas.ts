@@ -121,7 +121,10 @@ const isFinal = ({ body, status }: Answer) =>
   status < 400 || status === 404 || status === 422 || status === 400 ||
   (status === 503 && body.includes("urn:lockstep:transpile-timeout"))
 
-const requestOf = (replica: string, { accept, known, method = "GET", minGeneration, path, realmUrl, version }: Reading) => {
+const requestOf = (
+  replica: string,
+  { accept, known, method = "GET", minGeneration, path, realmUrl, version }: Reading
+) => {
   const url = new URL(version === undefined ? realmUrl : ofVersion(realmUrl, version))
   // The realm is named by the host; a proxy in front of the replica may be asked in its own name.
   return HttpClientRequest.make(method)(new URL(url.pathname + encode(path), replica)).pipe(

@@ -65,23 +65,27 @@ export const reindexRealm = Effect.fn("reindexRealm")(function*(job: JobRow, opt
   const tasks = compared.flatMap((outcome) => outcome === undefined || outcome === "unchanged" ? [] : [outcome])
   counters.renderingsKept += yield* index.carry(realmUrl, unchanged, generation)
 
-  const rendered = yield* renderAll(tasks, reader, options.renderers, (task, outcome, dependencies) =>
-    Effect.gen(function*() {
-      step()
-      if (outcome === undefined) return undefined
-      counters.renderings++
-      yield* index.store({
-        realmUrl,
-        path: task.path,
-        hash: task.hash,
-        dependencies,
-        renderer: prerenderer.fingerprint,
-        isolatedHtml: "html" in outcome ? outcome.html : null,
-        error: "error" in outcome ? outcome.error : null,
-        generation
+  const rendered = yield* renderAll(
+    tasks,
+    reader,
+    options.renderers,
+    (task, outcome, dependencies) =>
+      Effect.gen(function*() {
+        step()
+        if (outcome === undefined) return undefined
+        counters.renderings++
+        yield* index.store({
+          realmUrl,
+          path: task.path,
+          hash: task.hash,
+          dependencies,
+          renderer: prerenderer.fingerprint,
+          isolatedHtml: "html" in outcome ? outcome.html : null,
+          error: "error" in outcome ? outcome.error : null,
+          generation
+        })
+        return task.path
       })
-      return task.path
-    })
   )
   yield* index.retain(realmUrl, [...unchanged, ...rendered.flatMap((path) => path ?? [])], generation)
   return progress

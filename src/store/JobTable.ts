@@ -203,7 +203,8 @@ export class JobTable extends Context.Service<JobTable, {
         Effect.flatMap(Clock.currentTimeMillis, (now) => database.write((tables) => f(tables.jobs, now)))
       const of = (jobs: Jobs, realmUrl: RealmUrl, states: ReadonlyArray<JobRow["state"]>) =>
         Array.from(jobs.values()).filter((job) => job.realmUrl === realmUrl && states.includes(job.state))
-      const set = (jobs: Jobs, job: MemoryJob, change: Partial<MemoryJob>) => void jobs.set(job.id, { ...job, ...change })
+      const set = (jobs: Jobs, job: MemoryJob, change: Partial<MemoryJob>) =>
+        void jobs.set(job.id, { ...job, ...change })
       const held = (jobs: Jobs, id: number, worker: string) => {
         const job = jobs.get(id)
         return job?.state === "running" && job.worker === worker ? job : undefined

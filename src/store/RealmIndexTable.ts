@@ -152,8 +152,7 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
               .map(({ dependencies, hash, path, renderer }) => ({ path, hash, dependencies, renderer }))
               .toSorted((a, b) => a.path < b.path ? -1 : 1)
           ),
-        read: (realmUrl, path) =>
-          database.read((tables) => Option.fromNullishOr(tables.index.get(realmUrl + path))),
+        read: (realmUrl, path) => database.read((tables) => Option.fromNullishOr(tables.index.get(realmUrl + path))),
         store: (row) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             database.write((tables) => {

@@ -44,23 +44,27 @@ const secret = Effect.acquireRelease(
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
 )
 
-it.live("code that has escaped reads and writes no file, and starts no program and no thread", () =>
-  Effect.gen(function*() {
-    const directory = yield* secret
-    const denied = [
-      `return require("fs").readFileSync(${JSON.stringify(`${directory}/secret`)}, "utf8")`,
-      `require("fs").writeFileSync(${JSON.stringify(`${directory}/written`)}, "x"); return "written"`,
-      `new (require("node:sqlite").DatabaseSync)(${JSON.stringify(`${directory}/written`)}); return "written"`,
-      `return String(require("child_process").execSync("id"))`,
-      `new (require("worker_threads").Worker)("", { eval: true }); return "started"`,
-      `return String(require("inspector").open(0))`
-    ]
-    for (const body of denied) {
-      const outcome = yield* rendering(body)
-      assert.instanceOf(outcome, RenderFailure, `${body} -> ${String(outcome)}`)
-    }
-    assert.deepStrictEqual(fs.readdirSync(directory), ["secret"])
-  }).pipe(Effect.scoped), 120_000)
+it.live(
+  "code that has escaped reads and writes no file, and starts no program and no thread",
+  () =>
+    Effect.gen(function*() {
+      const directory = yield* secret
+      const denied = [
+        `return require("fs").readFileSync(${JSON.stringify(`${directory}/secret`)}, "utf8")`,
+        `require("fs").writeFileSync(${JSON.stringify(`${directory}/written`)}, "x"); return "written"`,
+        `new (require("node:sqlite").DatabaseSync)(${JSON.stringify(`${directory}/written`)}); return "written"`,
+        `return String(require("child_process").execSync("id"))`,
+        `new (require("worker_threads").Worker)("", { eval: true }); return "started"`,
+        `return String(require("inspector").open(0))`
+      ]
+      for (const body of denied) {
+        const outcome = yield* rendering(body)
+        assert.instanceOf(outcome, RenderFailure, `${body} -> ${String(outcome)}`)
+      }
+      assert.deepStrictEqual(fs.readdirSync(directory), ["secret"])
+    }).pipe(Effect.scoped),
+  120_000
+)
 
 it.live("code that has escaped reaches no server on this machine", () =>
   Effect.gen(function*() {
@@ -90,21 +94,25 @@ it.live("code that has escaped sees no environment, and its signals reach nobody
     yield* rendering("process.kill(0, 'SIGKILL'); return ''")
   }), 60_000)
 
-it.live("code that has escaped is ended when it floods its output, hoards buffers, or says what it should not", () =>
-  Effect.gen(function*() {
-    for (
-      const body of [
-        "for (;;) process.stdout.write('x'.repeat(1e6))",
-        "for (;;) process.getBuiltinModule('fs').writeSync(1, 'x'.repeat(1e6))",
-        "for (;;) process.getBuiltinModule('fs').writeSync(1, '{\"need\":\"http://realm.test/r/person\"}\\n')",
-        "process.stdout.write('nonsense\\n'); return new Promise(() => {})",
-        "const all = []; for (;;) all.push(Buffer.alloc(1e8, 1))",
-        "process.abort()",
-        "process.exit(1)"
-      ]
-    ) {
-      const began = performance.now()
-      assert.instanceOf(yield* rendering(body), RenderFailure, body)
-      assert.isBelow(performance.now() - began, 20_000, body)
-    }
-  }), 120_000)
+it.live(
+  "code that has escaped is ended when it floods its output, hoards buffers, or says what it should not",
+  () =>
+    Effect.gen(function*() {
+      for (
+        const body of [
+          "for (;;) process.stdout.write('x'.repeat(1e6))",
+          "for (;;) process.getBuiltinModule('fs').writeSync(1, 'x'.repeat(1e6))",
+          "for (;;) process.getBuiltinModule('fs').writeSync(1, '{\"need\":\"http://realm.test/r/person\"}\\n')",
+          "process.stdout.write('nonsense\\n'); return new Promise(() => {})",
+          "const all = []; for (;;) all.push(Buffer.alloc(1e8, 1))",
+          "process.abort()",
+          "process.exit(1)"
+        ]
+      ) {
+        const began = performance.now()
+        assert.instanceOf(yield* rendering(body), RenderFailure, body)
+        assert.isBelow(performance.now() - began, 20_000, body)
+      }
+    }),
+  120_000
+)

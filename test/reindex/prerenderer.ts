@@ -110,7 +110,9 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
       Effect.gen(function*() {
         const { open } = yield* Prerenderer
         const renderer = yield* open
-        const modules = classOf("globalThis.n = (globalThis.n ?? 0) + 1; Array.prototype.x ??= 0; return String(n + Array.prototype.x++)")
+        const modules = classOf(
+          "globalThis.n = (globalThis.n ?? 0) + 1; Array.prototype.x ??= 0; return String(n + Array.prototype.x++)"
+        )
         for (let round = 0; round < 3; round++) {
           assert.deepStrictEqual(yield* renderer.render(person, loader(modules)), Option.some("1"))
         }

@@ -5,6 +5,7 @@ import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
@@ -12,6 +13,7 @@ import { Transaction } from "../../src/store/Transaction.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { jobTable } from "../contract/jobTable.ts"
+import { realmIndexTable } from "../contract/realmIndexTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
@@ -23,6 +25,7 @@ const tables = Layer.mergeAll(
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
+  RealmIndexTable.layerMemory,
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
@@ -35,6 +38,7 @@ cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
 realmVersionTable("memory", tables, olderInMemory)
 jobTable("memory", tables)
+realmIndexTable("memory", tables)
 replicaTable("memory", tables)
 sessions("memory", tables)
 transaction("memory", tables)

@@ -109,7 +109,8 @@ const flags = [
 ]
 
 /** A page that hangs closes when its browser is killed, and nobody may wait for it before. */
-const closed = (closing: Promise<void>) => Effect.ignore(Effect.timeout(Effect.promise(() => closing.catch(() => {})), "5 seconds"))
+const closed = (closing: Promise<void>) =>
+  Effect.ignore(Effect.timeout(Effect.promise(() => closing.catch(() => {})), "5 seconds"))
 
 const renderIn = Effect.fnUntraced(function*(
   browser: Browser,
@@ -162,7 +163,7 @@ const renderIn = Effect.fnUntraced(function*(
     })
   })
   const { model, module, name } = renderable
-  const given = {
+  const given: Given = {
     module,
     name: name ?? null,
     model: model === undefined ? null : JSON.stringify(model),
@@ -171,7 +172,7 @@ const renderIn = Effect.fnUntraced(function*(
   const result = yield* Effect.raceFirst(
     attempt(async () => {
       await page.goto(blank)
-      return await page.evaluate(inPage, given)
+      return await page.evaluate<Rendered>(`(${inPage.toString()})(${JSON.stringify(given)}, (url) => import(url))`)
     }),
     died
   ).pipe(Effect.timeoutOrElse({
@@ -194,13 +195,17 @@ interface Rendered {
   readonly output?: boolean
 }
 
-/** Runs in the page. It is sent there as text: nothing of this module is there. */
-const inPage = async (given: {
+interface Given {
   readonly module: string
   readonly name: string | null
   readonly model: string | null
   readonly outputLength: number
-}): Promise<Rendered> => {
+}
+
+type Namespace = Readonly<Record<string, unknown>>
+
+/** Runs in the page. It is sent there as text: nothing of this module is there, nor may it have an import. */
+const inPage = async (given: Given, load: (url: string) => Promise<Namespace>): Promise<Rendered> => {
   const html = (result: unknown): Rendered => {
     const type = result === null ? "null" : Array.isArray(result) ? "an array" : `a ${typeof result}`
     if (typeof result !== "string") throw new Error(`isolated() returned ${type}, not a string`)
@@ -209,13 +214,13 @@ const inPage = async (given: {
       : { html: result }
   }
   try {
-    const namespace = await import(given.module)
+    const namespace = await load(given.module)
     if (given.name === null) {
       return typeof namespace.isolated === "function" ? html(await namespace.isolated()) : {}
     }
     if (!(given.name in namespace)) throw new Error(`${given.module} exports no ${given.name}`)
     const model = given.model === null ? undefined : JSON.parse(given.model)
-    const own = namespace[given.name]
+    const own = namespace[given.name] as Namespace | null | undefined
     if (typeof own?.isolated === "function") return html(await own.isolated(model))
     if (typeof namespace.isolated === "function") return html(await namespace.isolated(model))
     throw new Error(

@@ -13,4 +13,9 @@ export type FromProcess = typeof FromProcess.Type
 /** What it is told. The model travels as JSON text: it is parsed where it is used. */
 export type ToProcess =
   | { readonly render: { readonly module: string; readonly name?: string; readonly model?: string } }
-  | { readonly module: { readonly url: string; readonly code: string } | { readonly url: string; readonly failure: string } }
+  | {
+    readonly module: { readonly url: string; readonly code: string } | {
+      readonly url: string
+      readonly failure: string
+    }
+  }

@@ -57,7 +57,10 @@ const findConfinement = Effect.fnUntraced(function*(program: Program, limits: Re
     if (Result.isSuccess(started)) return yield* Effect.as(report(confinement, reasons), confinement)
     reasons.push(`${confinement.command[0] ?? "node"}: ${started.failure.detail}`)
   }
-  return yield* new RenderFailure({ reason: "unavailable", detail: `no isolated process starts: ${reasons.join("; ")}` })
+  return yield* new RenderFailure({
+    reason: "unavailable",
+    detail: `no isolated process starts: ${reasons.join("; ")}`
+  })
 })
 
 const report = ({ leaves }: Confinement, reasons: ReadonlyArray<string>) =>

@@ -3,6 +3,7 @@ import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
+import { RealmIndexTable } from "../../../src/store/RealmIndexTable.ts"
 import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
@@ -10,6 +11,7 @@ import { Transaction } from "../../../src/store/Transaction.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { jobTable } from "../../contract/jobTable.ts"
+import { realmIndexTable } from "../../contract/realmIndexTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
@@ -22,6 +24,7 @@ const tables = Layer.mergeAll(
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
+  RealmIndexTable.layer,
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
@@ -34,6 +37,7 @@ cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
 jobTable("PostgreSQL", tables)
+realmIndexTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
 sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)
