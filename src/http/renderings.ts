@@ -4,10 +4,10 @@ import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { FileNotFound, InvalidInput } from "../domain/errors.ts"
-import { isHidden } from "../domain/ModulePath.ts"
+import { encode, isHidden } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { sha256 } from "../domain/sha256.ts"
-import { isInstance } from "../reindex/entries.ts"
+import { isInstance, renderableOf } from "../reindex/entries.ts"
 import { JobTable } from "../store/JobTable.ts"
 import { type Dependency, type IndexRow, RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
@@ -75,14 +75,13 @@ export const indexed = Effect.fnUntraced(function*({ view }: RequestedRealm, que
   const { realmUrl } = view.row
   const file = (yield* instanceAt(view, asked)) ?? (yield* fileAt(view, asked))
   if (file === undefined) return yield* new FileNotFound({ realmUrl, path: asked })
-  const stored = yield* rendering(view, file)
-  if (stored === undefined) {
-    return isInstance(file.canonicalPath, textOf(file)) || (yield* isPending(realmUrl))
-      ? notYet(view, file.canonicalPath)
-      : yield* new FileNotFound({ realmUrl, path: asked, detail: "has no rendering" })
+  if (!isInstance(file.canonicalPath, textOf(file)) && !(yield* mayYetRender(view, file))) {
+    return yield* new FileNotFound({ realmUrl, path: asked, detail: "has no rendering" })
   }
+  const stored = yield* rendering(view, file)
+  if (stored === undefined) return notYet(view, file.canonicalPath)
   return HttpServerResponse.jsonUnsafe({
-    url: realmUrl + stored.path,
+    url: realmUrl + encode(stored.path),
     path: stored.path,
     isolated_html: stored.isolatedHtml,
     error: stored.error,
@@ -147,8 +146,15 @@ const events = <E, R>(look: Effect.Effect<Effect.Success<ReturnType<typeof readi
     Stream.encodeText
   )
 
-const isPending = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
-  return !(yield* readinessOf(realmUrl)).ready
+/** Whether a module has a rendering, or may have one when the job is done: only rendering it tells. */
+const mayYetRender = Effect.fnUntraced(function*({ row }: RealmView, file: SourceFile) {
+  const { canonicalPath } = file
+  if (renderableOf(canonicalPath, row.realmUrl + encode(canonicalPath), textOf(file)) === undefined) return false
+  const index = yield* RealmIndexTable
+  if (Option.isSome(yield* index.read(row.realmUrl, canonicalPath))) return true
+  const jobs = yield* JobTable
+  const latest = yield* jobs.latest(row.realmUrl)
+  return !Option.exists(latest, ({ generation, state }) => state === "done" && generation >= row.generation)
 })
 
 const renderError = { type: "render-error", status: 422, title: "The instance does not render" }

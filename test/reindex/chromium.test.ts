@@ -5,7 +5,7 @@ import { prerenderer } from "./prerenderer.ts"
 const chromium = findChromium()
 
 if (chromium !== undefined) {
-  prerenderer("in Chromium", layerChromium({ timeoutMillis: 5000 }))
+  prerenderer("in Chromium", layerChromium({ timeoutMillis: 4000 }))
 } else if (process.env["LOCKSTEP_TEST_CHROMIUM"] === "required") {
   it("Chromium is there, as LOCKSTEP_TEST_CHROMIUM requires", () => {
     throw new Error("no Chromium was found")

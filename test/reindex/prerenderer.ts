@@ -48,20 +48,25 @@ const malicious: Readonly<Record<string, string>> = {
   "a deep object": "const o = {}; let p = o; for (let i = 0; i < 1e5; i++) p = p.a = {}; return o"
 }
 
+// Each starts processes, and all have deadlines.
+const alone = { concurrent: false, timeout: 60_000 }
+
 /** What every Prerenderer promises. */
 export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerenderer, E>) =>
   layer(prerenderers, { excludeTestServices: true, timeout: "60 seconds" })(`Prerenderer ${name}`, (it) => {
     it.effect("a class renders the model that adopts from it", () =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* rendered(well), Option.some("<b>Ada</b>"))
-      }))
+      }), alone)
 
-    it.effect("a promise of HTML is awaited, imports are followed, and each module is asked for once", () =>
-      Effect.gen(function*() {
-        const { open } = yield* Prerenderer
-        const asked: Array<string> = []
-        const modules = {
-          person: `import { b } from "./deep/b.ts"
+    it.effect(
+      "a promise of HTML is awaited, imports are followed, and each module is asked for once",
+      () =>
+        Effect.gen(function*() {
+          const { open } = yield* Prerenderer
+          const asked: Array<string> = []
+          const modules = {
+            person: `import { b } from "./deep/b.ts"
             import * as again from "/r/deep/b.ts"
             export class Person {
               static async isolated({ name }) {
@@ -69,30 +74,36 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
                 return b(name) + c + (again.b === b) + new URL("./x.svg", import.meta.url)
               }
             }`,
-          "deep/b.ts": "import { c } from './c.ts'; export const b = (name) => `<i>${name}${c}</i>`",
-          "deep/c.ts": "export * from './b.ts'; export const c = '!'"
-        }
-        const html = yield* Effect.flatMap(open, (renderer) => renderer.render(person, loader(modules, asked))).pipe(
-          Effect.scoped
-        )
-        assert.deepStrictEqual(html, Option.some(`<i>Ada!</i>!true${realm}x.svg`))
-        assert.deepStrictEqual(asked.toSorted(), [`${realm}deep/b.ts`, `${realm}deep/c.ts`, `${realm}person`])
-      }))
+            "deep/b.ts": "import { c } from './c.ts'; export const b = (name) => `<i>${name}${c}</i>`",
+            "deep/c.ts": "export * from './b.ts'; export const c = '!'"
+          }
+          const html = yield* Effect.flatMap(open, (renderer) => renderer.render(person, loader(modules, asked))).pipe(
+            Effect.scoped
+          )
+          assert.deepStrictEqual(html, Option.some(`<i>Ada!</i>!true${realm}x.svg`))
+          assert.deepStrictEqual(asked.toSorted(), [`${realm}deep/b.ts`, `${realm}deep/c.ts`, `${realm}person`])
+        }),
+      alone
+    )
 
     it.effect("a function of the module renders what its class does not", () =>
       Effect.gen(function*() {
         const modules = { person: "export class Person {}\nexport const isolated = (model) => `<u>${model.name}</u>`" }
         assert.deepStrictEqual(yield* rendered(modules), Option.some("<u>Ada</u>"))
         assert.deepStrictEqual(yield* rendered(modules, { ...person, name: "isolated" }), Option.some("<u>Ada</u>"))
-      }))
+      }), alone)
 
-    it.effect("a module renders alone if it exports isolated, and nothing if it does not", () =>
-      Effect.gen(function*() {
-        const alone = { ...person, name: undefined, model: undefined }
-        const modules = { person: "export function isolated() { return `<p>${arguments.length}</p>` }" }
-        assert.deepStrictEqual(yield* rendered(modules, alone), Option.some("<p>0</p>"))
-        assert.deepStrictEqual(yield* rendered(well, alone), Option.none())
-      }))
+    it.effect(
+      "a module renders alone if it exports isolated, and nothing if it does not",
+      () =>
+        Effect.gen(function*() {
+          const alone = { ...person, name: undefined, model: undefined }
+          const modules = { person: "export function isolated() { return `<p>${arguments.length}</p>` }" }
+          assert.deepStrictEqual(yield* rendered(modules, alone), Option.some("<p>0</p>"))
+          assert.deepStrictEqual(yield* rendered(well, alone), Option.none())
+        }),
+      alone
+    )
 
     it.effect("an error tells what is wrong, in the author's terms", () =>
       Effect.gen(function*() {
@@ -104,7 +115,7 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
         assert.match(yield* said({ person: "import 'left-pad'" }), /left-pad/)
         assert.match(yield* said({ person: "const const" }), /SyntaxError/)
         assert.match(yield* said(classOf("return 1")), /a number/)
-      }))
+      }), alone)
 
     it.effect("renderings do not see what others left behind", () =>
       Effect.gen(function*() {
@@ -116,7 +127,7 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
         for (let round = 0; round < 3; round++) {
           assert.deepStrictEqual(yield* renderer.render(person, loader(modules)), Option.some("1"))
         }
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped), alone)
 
     for (const [what, body] of Object.entries(malicious)) {
       it.effect(`${what} costs its own entry only`, () =>
@@ -128,6 +139,6 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
           assert.instanceOf(failure, RenderFailure)
           assert.isBelow(performance.now() - began, 20_000)
           assert.deepStrictEqual(yield* renderer.render(person, loader(well)), Option.some("<b>Ada</b>"))
-        }).pipe(Effect.scoped))
+        }).pipe(Effect.scoped), alone)
     }
   })
