@@ -25,7 +25,8 @@ export interface WorkerOptions {
 
 export const defaultWorker: WorkerOptions = {
   jobs: 2,
-  renderers: Math.max(1, Math.min(4, availableParallelism() - 1)),
+  // One renders while another waits for its modules.
+  renderers: Math.max(2, Math.min(4, availableParallelism())),
   leaseMillis: 10_000,
   pollMillis: 2000,
   maxAttempts: 8

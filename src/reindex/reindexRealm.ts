@@ -137,7 +137,8 @@ const renderAll = Effect.fnUntraced(function*<A, E, R>(
         Effect.flatMap(Pool.get(pool), (renderer) => renderOne(task, reader, renderer))
       )
       return yield* done(task, outcome, dependencies)
-    }), { concurrency: renderers })
+      // Some are being stored.
+    }), { concurrency: 2 * renderers })
 })
 
 /** One rendering and what it was made from. An author's mistake is its outcome; that nobody could be asked is a failure. */

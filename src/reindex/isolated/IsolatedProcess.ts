@@ -141,7 +141,7 @@ const ending = (detail: string, wrote: string) =>
     : new RenderFailure({ reason: "crash", detail: `its process is gone: ${detail}` })
 
 const run = ({ confinement, limits, program }: IsolatedProcessOptions): ChildProcess => {
-  const [command = process.execPath, ...args] = [
+  const [command, ...args] = [
     ...confinement.length === 0 ? [] : [...confinement, "env", "-i"],
     process.execPath,
     "--permission",
