@@ -37,6 +37,7 @@ export { publish, type PublishRequest } from "./lifecycle/publish.ts"
 export { deleteRealm, unpublish } from "./lifecycle/retire.ts"
 export { deleteFile, putFile } from "./lifecycle/write.ts"
 
+export { type ChromiumOptions, layerChromium } from "./reindex/chromium/layer.ts"
 export { layerIsolated } from "./reindex/isolated/layer.ts"
 export * from "./reindex/Prerenderer.ts"
 export { layerReindex, type WorkerOptions } from "./reindex/ReindexWorker.ts"

@@ -56,6 +56,9 @@ const answerDeadline = "30 seconds"
 /** How long the list of members is good for, in milliseconds. */
 const membersAge = 2000
 
+/** How long a replica that did not answer is asked after all others, in milliseconds: a frozen one costs a deadline. */
+const suspicion = 10_000
+
 /** Rounds over all replicas before they count as unavailable. */
 const rounds = 4
 
@@ -63,6 +66,7 @@ const make = Effect.fnUntraced(function*({ concurrency = 8, urls }: ReplicasOpti
   const client = yield* HttpClient.HttpClient
   const members = yield* ReplicaTable
   const turn = Semaphore.makeUnsafe(concurrency)
+  const suspects = new Map<string, number>()
   let next = 0
   let known = { urls, until: urls.length > 0 ? Infinity : -Infinity }
 
@@ -89,10 +93,14 @@ const make = Effect.fnUntraced(function*({ concurrency = 8, urls }: ReplicasOpti
   const round = Effect.fnUntraced(function*(reading: Reading) {
     const all = yield* replicas
     const failures: Array<string> = []
+    const now = yield* Clock.currentTimeMillis
     const first = next++
-    for (const [index] of all.entries()) {
-      const replica = all[(first + index) % all.length] ?? ""
+    const inTurn = all.map((_, index) => all[(first + index) % all.length] ?? "")
+    const isSuspect = (replica: string) => (suspects.get(replica) ?? 0) > now
+    for (const replica of inTurn.toSorted((a, b) => Number(isSuspect(a)) - Number(isSuspect(b)))) {
       const answered = yield* Effect.result(ask(replica, reading))
+      if (answered._tag === "Success") suspects.delete(replica)
+      else suspects.set(replica, now + suspicion)
       if (answered._tag === "Success" && isFinal(answered.success)) return answered.success
       failures.push(
         `${replica}: ${answered._tag === "Success" ? `status ${answered.success.status}` : answered.failure.message}`

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
@@ -12,14 +12,15 @@ interface Heard {
   readonly headers: http.IncomingHttpHeaders
 }
 
-/** A server that answers every request with this status, and remembers them. */
-const stub = (status: number, body = "") =>
+/** A server that answers every request with this status, or cuts it off, and remembers them. */
+const stub = (status: number | undefined, body = "") =>
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly heard: Array<Heard>; readonly server: http.Server }>((resume) => {
       const heard: Array<Heard> = []
       const server = http.createServer(({ headers, url }, response) => {
         heard.push({ url, headers })
-        response.writeHead(status).end(body)
+        if (status === undefined) response.destroy()
+        else response.writeHead(status).end(body)
       }).listen(0, "127.0.0.1", () => {
         const { port } = server.address() as AddressInfo
         resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, heard, server }))
@@ -36,14 +37,11 @@ const reading: Reading = {
   accept: "application/json"
 }
 
+const layerOf = (urls: ReadonlyArray<string>) =>
+  Replicas.layer({ urls }).pipe(Layer.provide(ReplicaTable.layerMemory.pipe(Layer.provide(MemoryDatabase.layer))))
+
 const read = (urls: ReadonlyArray<string>, more: Partial<Reading> = {}) =>
-  Effect.flatMap(Replicas, (replicas) => replicas.read({ ...reading, ...more })).pipe(
-    Effect.provide(
-      Replicas.layer({ urls }).pipe(
-        Layer.provide(ReplicaTable.layerMemory.pipe(Layer.provide(MemoryDatabase.layer)))
-      )
-    )
-  )
+  Effect.flatMap(Replicas, (replicas) => replicas.read({ ...reading, ...more })).pipe(Effect.provide(layerOf(urls)))
 
 describe("Replicas", () => {
   it.live("reads a published realm at the job's publication, and always says from which generation on (rule 7)", () =>
@@ -68,6 +66,14 @@ describe("Replicas", () => {
       }
       const well = yield* stub(200, "well")
       assert.strictEqual((yield* read(["http://127.0.0.1:1", well.url])).body, "well")
+    }).pipe(Effect.scoped))
+
+  it.live("asks one that did not answer after the others for a while", () =>
+    Effect.gen(function*() {
+      const [frozen, well] = [yield* stub(undefined), yield* stub(200, "well")]
+      const { read: ask } = Context.get(yield* Layer.build(layerOf([frozen.url, well.url])), Replicas)
+      for (let turn = 0; turn < 6; turn++) assert.strictEqual((yield* ask(reading)).body, "well")
+      assert.lengthOf(frozen.heard, 1)
     }).pipe(Effect.scoped))
 
   it.live("takes an answer about the file from whoever gives it", () =>
