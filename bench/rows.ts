@@ -6,6 +6,7 @@ import { l1Hit } from "./rows/l1Hit.ts"
 import { l2Hit } from "./rows/l2Hit.ts"
 import { leaseCheck } from "./rows/leaseCheck.ts"
 import { publishBarrier } from "./rows/publishBarrier.ts"
+import { reindex } from "./rows/reindex.ts"
 import { watcher } from "./rows/watcher.ts"
 import { wipe } from "./rows/wipe.ts"
 
@@ -19,5 +20,6 @@ export const rows: ReadonlyArray<Row> = [
   invalidations,
   catchUp,
   wipe,
-  watcher
+  watcher,
+  reindex
 ]

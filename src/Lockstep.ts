@@ -12,7 +12,7 @@ import { type Identity, Membership } from "./coordination/Membership.ts"
 import { Notifications } from "./coordination/Notifications.ts"
 import { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
-import { ReindexQueue } from "./coordination/ReindexQueue.ts"
+import { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 import { SessionConfig } from "./coordination/SessionConfig.ts"
 import { Sessions } from "./coordination/Sessions.ts"
 import { DefinitionGuard } from "./definitions/DefinitionGuard.ts"
@@ -31,6 +31,7 @@ import { layerDefinitionInvalidation } from "./lifecycle/invalidateDefinitions.t
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
+import { layerReindex } from "./reindex/ReindexWorker.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
@@ -38,6 +39,7 @@ import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
+import { RealmIndexTable } from "./store/RealmIndexTable.ts"
 import { RealmTable } from "./store/RealmTable.ts"
 import { RealmVersionTable } from "./store/RealmVersionTable.ts"
 import { ReplicaTable } from "./store/ReplicaTable.ts"
@@ -64,6 +66,7 @@ const storeSql = Layer.mergeAll(
   ModuleTranspileTable.layer,
   PoolConnections.layer,
   RealmFileTable.layer,
+  RealmIndexTable.layer,
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
@@ -77,6 +80,7 @@ const storeMemory = Layer.mergeAll(
   ModuleTranspileTable.layerMemory,
   PoolConnections.layerMemory,
   RealmFileTable.layerMemory,
+  RealmIndexTable.layerMemory,
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
@@ -127,6 +131,7 @@ const services = (options: LockstepOptions, watch: boolean) => {
     Layer.provideMerge(
       Layer.mergeAll(
         Generations.layer(options.onPartition),
+        JobBell.layer,
         RealmFiles.layer(options),
         ReindexQueue.layer
       )
@@ -153,6 +158,27 @@ export const layerMemory = (options: LockstepOptions) =>
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),
     Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options)))
+  )
+
+/**
+ * A reindex worker that is no replica: it takes jobs from the database, which is migrated first, and asks replicas for
+ * everything else. It is no member of the fleet, so no publish waits for it.
+ */
+export const layerWorkerProgram = (
+  options: Parameters<typeof layerReindex>[0],
+  database: Parameters<typeof PgClient.layer>[0]
+) =>
+  layerReindex(options).pipe(
+    Layer.provide(Layer.mergeAll(
+      Counters.layer,
+      JobBell.layerListener,
+      JobTable.layer,
+      RealmIndexTable.layer,
+      RealmTable.layer,
+      ReplicaTable.layer
+    )),
+    Layer.provide(Layer.effectDiscard(migrate)),
+    Layer.provide(PgClient.layer(database))
   )
 
 /** For the program: `layer` on a pool of its own. */

@@ -2,7 +2,7 @@
  * Lockstep serves transpiled ES modules from many replicas as if they were one. This is the whole public door: the
  * service graph in three layers, its services and their errors, and the programs over them.
  */
-export { layer, layerMemory, layerProgram, type LockstepOptions } from "./Lockstep.ts"
+export { layer, layerMemory, layerProgram, layerWorkerProgram, type LockstepOptions } from "./Lockstep.ts"
 
 export { CodeRef } from "./domain/CodeRef.ts"
 export {
@@ -31,7 +31,7 @@ export { type Identity, Membership } from "./coordination/Membership.ts"
 export { Notifications } from "./coordination/Notifications.ts"
 export { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
 export { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
-export { ReindexQueue } from "./coordination/ReindexQueue.ts"
+export { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 export { SessionConfig } from "./coordination/SessionConfig.ts"
 
 export * as CoherentCache from "./cache/CoherentCache.ts"
@@ -54,6 +54,11 @@ export { noticeEdits } from "./lifecycle/notice.ts"
 export { publish, type PublishRequest } from "./lifecycle/publish.ts"
 export { deleteRealm, unpublish } from "./lifecycle/retire.ts"
 export { deleteAllFiles, deleteFile, editAtomically, putFile } from "./lifecycle/write.ts"
+
+export { type ChromiumOptions, layerChromium } from "./reindex/chromium/layer.ts"
+export { layerIsolated } from "./reindex/isolated/layer.ts"
+export * from "./reindex/Prerenderer.ts"
+export { layerReindex, type WorkerOptions } from "./reindex/ReindexWorker.ts"
 
 export { Api } from "./api/Api.ts"
 export { layerHttp, Listening } from "./http/server.ts"

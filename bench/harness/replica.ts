@@ -22,6 +22,10 @@ export interface ReplicaOptions {
   readonly databaseUrl: string
   /** Shared by the replicas of a fleet. */
   readonly dataDir: string
+  /** The row's own source realms, instead of the one of effect's modules. */
+  readonly realmsDir?: string
+  /** Whether it takes reindex jobs, which would disturb what else is measured. */
+  readonly worker?: boolean
   /** Keep a CPU profile of its whole life, if the run asks for profiles. */
   readonly profiled?: boolean
 }
@@ -34,7 +38,7 @@ export const pathOf = (module: string) => new URL(module, sourceRealm).pathname
 
 /** A `lockstep serve` process with one transpile thread, until the scope closes. */
 export const startReplica = Effect.fnUntraced(function*(
-  { databaseUrl, dataDir, profiled = false }: ReplicaOptions
+  { databaseUrl, dataDir, profiled = false, realmsDir: own, worker = false }: ReplicaOptions
 ): Effect.fn.Return<Replica, BenchFailed, Children | Workbench | Scope.Scope> {
   const children = yield* Children
   const { profileDir, realmsDir } = yield* Workbench
@@ -42,13 +46,14 @@ export const startReplica = Effect.fnUntraced(function*(
     ...profiled && profileDir !== undefined ? ["--cpu-prof", "--cpu-prof-dir", profileDir] : [],
     main,
     "serve",
-    realmsDir,
+    own ?? realmsDir,
     "--port",
     "0",
     "--workers",
     "1",
     "--data-dir",
-    dataDir
+    dataDir,
+    ...worker ? [] : ["--no-worker"]
   ], { DATABASE_URL: databaseUrl })
   const counts = Effect.tryPromise({
     try: async () => (await fetch(`${program.url}/_status`, { signal: AbortSignal.timeout(10_000) })).json(),

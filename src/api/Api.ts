@@ -58,6 +58,19 @@ export const Definitions = Schema.Struct({
   error: Schema.NullOr(DefinitionFault)
 })
 
+/** A reindex that is not done: `dead` when it failed too often. */
+export const Job = Schema.Struct({
+  id: Schema.Int,
+  kind: Schema.Literal("reindex"),
+  realmUrl: Schema.String,
+  generation: Generation,
+  state: Schema.Literals(["waiting", "running", "done", "superseded", "dead"]),
+  attempts: Schema.Int,
+  indexed: Schema.NullOr(Schema.Int),
+  total: Schema.NullOr(Schema.Int),
+  error: Schema.NullOr(Schema.String)
+})
+
 export const Status = Schema.Struct({
   replicaId: Schema.String,
   uptimeSeconds: Schema.Finite,
@@ -80,12 +93,18 @@ export const Status = Schema.Struct({
   definitionsComputed: Schema.Int,
   definitionsInvalidated: Schema.Int,
   definitionsCascaded: Schema.Int,
+  renderings: Schema.Int,
+  renderingsKept: Schema.Int,
+  jobsDone: Schema.Int,
+  jobsFailed: Schema.Int,
+  jobTakeovers: Schema.Int,
   poolConnections: Schema.Int,
   lockConnections: Schema.Int,
   leaseHeld: Schema.Boolean,
   l1Bytes: Schema.Int,
   applied: Schema.Record(Schema.String, Generation),
   mounted: Schema.Array(Schema.String),
+  jobs: Schema.Array(Job),
   replicas: Schema.Array(Schema.Struct({
     replicaId: Schema.String,
     bootId: Schema.String,

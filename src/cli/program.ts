@@ -9,15 +9,30 @@ import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
 import { presenter } from "./presenter.ts"
 import { publish } from "./publish.ts"
+import { reindex } from "./reindex.ts"
 import { realms } from "./realms.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
 import { unpublish } from "./unpublish.ts"
 import { verify } from "./verify.ts"
+import { worker } from "./worker.ts"
 
 const lockstep = Command.make("lockstep").pipe(
   Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
-  Command.withSubcommands([serve, create, publish, unpublish, deleteRealm, realms, definitions, status, verify, demo])
+  Command.withSubcommands([
+    serve,
+    worker,
+    create,
+    publish,
+    reindex,
+    unpublish,
+    deleteRealm,
+    realms,
+    definitions,
+    status,
+    verify,
+    demo
+  ])
 )
 
 // A variable that is set to nothing, as compose files do, is not set.

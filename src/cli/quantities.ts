@@ -38,3 +38,7 @@ export const parseBaseUrl = (text: string): Option.Option<RealmUrl> =>
 /** An `http` or `https` URL to send requests to, without a slash at its end. */
 export const parseServerUrl = (text: string): Option.Option<string> =>
   Option.map(parseBaseUrl(text), (url) => url.replace(/\/$/, ""))
+
+/** Several of them, with commas between. An empty text is none. */
+export const parseServerUrls = (text: string): Option.Option<ReadonlyArray<string>> =>
+  Option.all(text.split(",").map((each) => each.trim()).filter((each) => each !== "").map(parseServerUrl))

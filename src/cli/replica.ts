@@ -3,8 +3,10 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Context, Duration, Effect, Layer, Option } from "effect"
 import { layerHttp, Listening } from "../http/server.ts"
 import { layerProgram } from "../Lockstep.ts"
+import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
+import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
 import type { ServeOptions } from "./serveFlags.ts"
 import { databaseFailure, httpFailure, startupFailure } from "./startupFailure.ts"
@@ -54,13 +56,17 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     Effect.mapError(httpFailure(host, reserved.port))
   )
   const listening = Context.get(http, Listening)
+  if (flags.worker) {
+    yield* Effect.provideContext(Layer.build(layerReindex(reindexOptions(flags))), services)
+  }
   yield* Console.log(`listening on ${listening.url}`)
   yield* Effect.provideContext(whatToOpen(publicUrl, listening.url), services)
   yield* Effect.addFinalizer(() => Effect.logInfo("Stopping: the requests under way are finished first"))
   return yield* Effect.never
 }, Effect.scoped)
 
-const embeddedDatabase = (dataDir: string) =>
+/** The URL of the embedded server of this data directory, which runs for as long as the scope lives. */
+export const embeddedDatabase = (dataDir: string) =>
   Layer.build(EmbeddedPostgres.layer({ dataDir })).pipe(
     Effect.map((context) => Context.get(context, EmbeddedPostgres).url),
     Effect.mapError(startupFailure)

@@ -1,6 +1,6 @@
 import { Config, Redacted } from "effect"
 import { Argument, type Command, Flag } from "effect/cli"
-import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseSize } from "./quantities.ts"
+import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseServerUrls, parseSize } from "./quantities.ts"
 
 // A flag wins over its environment variable, which wins over the default.
 const text = (name: string, metavar: string, description: string) =>
@@ -14,6 +14,38 @@ const duration = (name: string, fallback: string, description: string) =>
 
 const isDatabaseUrl = (url: Redacted.Redacted) =>
   URL.canParse(Redacted.value(url)) && /^postgres(ql)?:\/\//.test(Redacted.value(url))
+
+/** Shared by whatever runs a reindex worker. */
+export const replicaUrls = text(
+  "replica-urls",
+  "URL,...",
+  "replicas that reindex jobs are read from (the fleet's, at the URLs that they advertise)"
+).pipe(
+  Flag.withDefault(""),
+  Flag.filterMap(parseServerUrls, () => "http or https URLs, such as http://10.0.0.5:4201,http://10.0.0.6:4201")
+)
+
+export const prerenderer = Flag.Literals("prerenderer", ["isolated", "chromium"]).pipe(
+  Flag.withDescription("what renders instances: a confined Node process, or a headless Chromium (isolated)"),
+  Flag.withDefault("isolated")
+)
+
+export const databaseUrl = Flag.Redacted("database-url").pipe(
+  Flag.withMetavar("URL"),
+  Flag.withDescription("PostgreSQL 15 or later (DATABASE_URL, an embedded one in the data directory)"),
+  Flag.withFallbackConfig(Config.Redacted("DATABASE_URL")),
+  Flag.filter(isDatabaseUrl, () => "a URL such as postgres://user:password@host:5432/database"),
+  Flag.optional
+)
+
+export const dataDir = text(
+  "data-dir",
+  "DIR",
+  "embedded database and published versions, shared by all replicas (LOCKSTEP_DATA_DIR, .lockstep)"
+).pipe(
+  Flag.withFallbackConfig(Config.String("LOCKSTEP_DATA_DIR")),
+  Flag.withDefault(".lockstep")
+)
 
 /** What `lockstep serve` takes. */
 export const serveFlags = {
@@ -39,21 +71,8 @@ export const serveFlags = {
     Flag.withDefault("http://localhost:4201/"),
     Flag.filterMap(parseBaseUrl, () => "an http or https URL without query, such as https://modules.example/")
   ),
-  databaseUrl: Flag.Redacted("database-url").pipe(
-    Flag.withMetavar("URL"),
-    Flag.withDescription("PostgreSQL 15 or later (DATABASE_URL, an embedded one in the data directory)"),
-    Flag.withFallbackConfig(Config.Redacted("DATABASE_URL")),
-    Flag.filter(isDatabaseUrl, () => "a URL such as postgres://user:password@host:5432/database"),
-    Flag.optional
-  ),
-  dataDir: text(
-    "data-dir",
-    "DIR",
-    "embedded database and published versions, shared by all replicas (LOCKSTEP_DATA_DIR, .lockstep)"
-  ).pipe(
-    Flag.withFallbackConfig(Config.String("LOCKSTEP_DATA_DIR")),
-    Flag.withDefault(".lockstep")
-  ),
+  databaseUrl,
+  dataDir,
   replicaId: text(
     "replica-id",
     "ID",
@@ -93,6 +112,12 @@ export const serveFlags = {
     Flag.withDescription("make invalidations of edits on disk; --no-watch leaves that to others (yes)"),
     Flag.withDefault(true)
   ),
+  worker: Flag.Boolean("worker").pipe(
+    Flag.withDescription("take reindex jobs as well; --no-worker leaves them to others (on)"),
+    Flag.withDefault(true)
+  ),
+  replicaUrls,
+  prerenderer,
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")
 }

@@ -14,7 +14,7 @@ export const status = Command.make(
 ).pipe(Command.withDescription("Show what a replica has done, and the fleet that it belongs to"))
 
 export const describeStatus = (status: typeof Status.Type): string => {
-  const { applied, mounted, replicaId, replicas, uptimeSeconds, ...counters } = status
+  const { applied, jobs, mounted, replicaId, replicas, uptimeSeconds, ...counters } = status
   return [
     `replica ${replicaId}, up ${Duration.format(Duration.seconds(Math.floor(uptimeSeconds)))}`,
     "",
@@ -24,6 +24,20 @@ export const describeStatus = (status: typeof Status.Type): string => {
       ? "no realm has been asked for yet"
       : table(["REALM MOUNTED HERE", "GENERATION"], mounted.map((realm) => [realm, String(applied[realm] ?? "-")])),
     "",
+    ...jobs.length === 0 ? [] : [
+      table(
+        ["REINDEX", "GENERATION", "STATE", "ATTEMPTS", "DONE", "LAST FAILURE"],
+        jobs.map((job) => [
+          job.realmUrl,
+          String(job.generation),
+          job.state,
+          String(job.attempts),
+          job.total === null ? "-" : `${job.indexed ?? 0} of ${job.total}`,
+          job.error ?? "-"
+        ])
+      ),
+      ""
+    ],
     table(
       ["FLEET", "ADDRESS", "LEASE"],
       replicas.map((replica) => [

@@ -23,7 +23,12 @@ const zero = () => ({
   /** Definitions in memory that were found void because a module that they depend on, or they themselves, changed. */
   definitionsInvalidated: 0,
   /** Rows of dependents that a change made here has voided, in any realm. */
-  definitionsCascaded: 0
+  definitionsCascaded: 0,
+  renderings: 0,
+  renderingsKept: 0,
+  jobsDone: 0,
+  jobsFailed: 0,
+  jobTakeovers: 0
 })
 
 /**

@@ -22,7 +22,8 @@ export const channels = [
   "module_cache_populated",
   "realm_registry",
   "lockstep_generations",
-  "lockstep_acks"
+  "lockstep_acks",
+  "lockstep_jobs"
 ] as const
 export type Channel = typeof channels[number]
 

@@ -16,6 +16,7 @@ import { Invalidation } from "../lifecycle/Invalidation.ts"
 import { publish } from "../lifecycle/publish.ts"
 import { deleteRealm, unpublish } from "../lifecycle/retire.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
+import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { ReplicaTable } from "../store/ReplicaTable.ts"
@@ -92,6 +93,7 @@ const handlers = (publicUrl: RealmUrl) =>
             const [realm] = (yield* realms.read([url])).realms
             if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl: url })
             yield* queue.enqueue(url, realm.generation)
+            yield* queue.wake(url)
             return { realmURL: url, generation: realm.generation }
           })),
         realms: () =>
@@ -123,6 +125,7 @@ const status = Effect.fnUntraced(function*(started: number) {
   const reconciler = yield* Reconciler
   const pool = yield* PoolConnections
   const locks = yield* Effect.serviceOption(LockSession)
+  const queue = yield* JobTable
   const now = yield* Clock.currentTimeMillis
   const replicas = yield* Effect.orElseSucceed(Effect.timeout(members.members, "1 second"), () => [self])
   return {
@@ -135,6 +138,7 @@ const status = Effect.fnUntraced(function*(started: number) {
     l1Bytes: modules.bytes(),
     applied: Object.fromEntries(yield* generations.applied),
     mounted: yield* reconciler.mounted,
+    jobs: yield* Effect.orElseSucceed(Effect.timeout(queue.unfinished, "1 second"), () => []),
     replicas
   }
 })

@@ -13,6 +13,7 @@ import { readBody } from "./body.ts"
 import { respond } from "./conditional.ts"
 import { definitionsOf } from "./definitions.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
+import { indexed, instanceAsHtml, readiness } from "./renderings.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 const sourceType = "application/vnd.lockstep.source"
@@ -63,9 +64,11 @@ const read = Effect.fnUntraced(function*(
 ) {
   const { path, view } = requested
   const accept = request.headers["accept"] ?? "*/*"
-  if (!requested.immutable && isReserved(path)) return yield* reserved(requested, query)
+  if (!requested.immutable && isReserved(path)) return yield* reserved(request, requested, query)
   if (isHidden(path)) return yield* new FileNotFound({ realmUrl: view.row.realmUrl, path })
   if (path === "" || path.endsWith("/")) return yield* directory(request, requested, accept)
+  const html = yield* instanceAsHtml(request, requested)
+  if (Option.isSome(html)) return html.value
 
   const sources = yield* SourceCache
   const source = yield* Effect.result(sources.read(view, path))
@@ -96,7 +99,8 @@ const module = Effect.fnUntraced(function*(
     headers: {
       ...cacheControl(requested),
       "x-lockstep-cache": origin === "computed" ? "transpiled" : origin,
-      "x-lockstep-canonical-path": headerSafe(source.canonicalPath)
+      "x-lockstep-canonical-path": headerSafe(source.canonicalPath),
+      "x-lockstep-source-hash": source.hash
     }
   })
 })
@@ -111,7 +115,11 @@ const plain = (
     body: bytes,
     contentType: contentTypeOf(canonicalPath),
     etag: `"src-${hash.slice(0, 32)}"`,
-    headers: { ...cacheControl(requested), "x-lockstep-canonical-path": headerSafe(canonicalPath) }
+    headers: {
+      ...cacheControl(requested),
+      "x-lockstep-canonical-path": headerSafe(canonicalPath),
+      "x-lockstep-source-hash": hash
+    }
   })
 
 const contentTypeOf = (path: string): string => {
@@ -151,11 +159,17 @@ const directory = Effect.fnUntraced(function*(
 })
 
 /** Paths that begin with `_` at a realm's root belong to Lockstep. */
-const reserved = Effect.fnUntraced(function*({ path, view }: RequestedRealm, query: URLSearchParams) {
+const reserved = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  requested: RequestedRealm,
+  query: URLSearchParams
+) {
+  const { path, view } = requested
   switch (path) {
-    // The rows of a publish are committed together, and no rendering waits for a worker yet.
     case "_readiness-check":
-      return HttpServerResponse.jsonUnsafe({ ready: true }, { headers: { "cache-control": "no-store" } })
+      return yield* readiness(request, requested)
+    case "_index":
+      return yield* indexed(requested, query)
     case "_definitions":
       return yield* definitionsOf(view, query)
     default:

@@ -48,10 +48,13 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
 
   const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
   yield* invalidation.clearLocalSourceCaches(change)
-  return {
-    ...published,
-    replicas: yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: publishedRealmUrl })
-  }
+  const replicas = yield* invalidation.tell(
+    change,
+    "all",
+    { channel: "realm_registry", payload: publishedRealmUrl },
+    { channel: "lockstep_jobs", payload: publishedRealmUrl }
+  )
+  return { ...published, replicas }
 })
 
 const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {

@@ -8,6 +8,7 @@ import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../store/RealmFileTable.ts"
+import { RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
@@ -56,6 +57,7 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
   const { realmUrl } = realm
   const definitions = yield* ModuleTable
   const intents = yield* WriteIntentTable
+  const index = yield* RealmIndexTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const recorded = yield* RealmFileTable
@@ -72,6 +74,7 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
     yield* intents.withdraw(realmUrl)
     yield* recorded.clear(realmUrl)
     yield* queue.withdraw(realmUrl)
+    yield* index.clear(realmUrl)
     return { generation: generation.value, directories: kept.map((version) => version.directory) }
   }))
 })

@@ -4,9 +4,10 @@ import type { Member } from "./ReplicaTable.ts"
 import type { RealmRow } from "./RealmTable.ts"
 import type { CopyRow, VersionRow } from "./RealmVersionTable.ts"
 import type { CacheRow } from "./CacheTable.ts"
-import type { JobRow } from "./JobTable.ts"
 import type { RecordedFile } from "./RealmFileTable.ts"
 import type { WriteIntent } from "./WriteIntentTable.ts"
+import type { MemoryJob } from "./JobTable.ts"
+import type { IndexRow } from "./RealmIndexTable.ts"
 
 /** Keys are the primary keys, joined by NUL where there are several columns. Rows are never changed in place. */
 export interface MemoryTables {
@@ -19,7 +20,8 @@ export interface MemoryTables {
   readonly intents: Map<string, WriteIntent>
   readonly files: Map<string, RecordedFile>
   readonly caches: Map<string, Map<string, CacheRow>>
-  readonly jobs: Map<number, JobRow>
+  readonly jobs: Map<number, MemoryJob>
+  readonly index: Map<string, IndexRow>
   readonly replicas: Map<string, Member>
   /** How often each boot has registered or renewed, forgotten ones included. */
   readonly renewals: Map<string, number>
@@ -36,6 +38,7 @@ const empty = (): MemoryTables => ({
   files: new Map(),
   caches: new Map(),
   jobs: new Map(),
+  index: new Map(),
   replicas: new Map(),
   renewals: new Map(),
   incarnation: "memory"
@@ -51,6 +54,7 @@ const copy = (tables: MemoryTables): MemoryTables => ({
   files: new Map(tables.files),
   caches: new Map(Array.from(tables.caches, ([name, rows]) => [name, new Map(rows)])),
   jobs: new Map(tables.jobs),
+  index: new Map(tables.index),
   replicas: new Map(tables.replicas),
   renewals: new Map(tables.renewals),
   incarnation: tables.incarnation

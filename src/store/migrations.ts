@@ -151,6 +151,25 @@ const migrations = Migrator.fromRecord({
       stamp text NOT NULL,
       PRIMARY KEY (realm_url, path)
     )`
+  }),
+  "0007_reindex_worker": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`ALTER TABLE jobs
+      ADD COLUMN worker text,
+      ADD COLUMN leased_until timestamptz,
+      ADD COLUMN indexed int,
+      ADD COLUMN total int`
+    // At most one job of a realm runs, whatever two workers see of each other.
+    yield* sql`CREATE UNIQUE INDEX jobs_one_running ON jobs (kind, realm_url) WHERE state = 'running'`
+    yield* sql`CREATE INDEX jobs_available ON jobs (available_at) WHERE state = 'waiting'`
+    // LOGGED, as made: the job behind these rows is done and would not run again after a crash had emptied them.
+    yield* sql`ALTER TABLE realm_index
+      ADD COLUMN path text NOT NULL,
+      ADD COLUMN hash text NOT NULL,
+      ADD COLUMN renderer text NOT NULL`
+    yield* sql`ALTER TABLE realm_index ALTER COLUMN isolated_html SET STORAGE EXTERNAL`
+    yield* sql`DROP INDEX realm_index_realm`
+    yield* sql`CREATE UNIQUE INDEX realm_index_realm ON realm_index (realm_url, path)`
   })
 })
 

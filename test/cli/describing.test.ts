@@ -73,6 +73,11 @@ describe("what people read", () => {
       failovers: 0,
       editsNoticed: 0,
       batchesFinished: 0,
+      renderings: 7,
+      renderingsKept: 0,
+      jobsDone: 0,
+      jobsFailed: 0,
+      jobTakeovers: 0,
       poolConnections: 0,
       lockConnections: 0,
       leaseHeld: true,
@@ -90,6 +95,17 @@ describe("what people read", () => {
       ...counters,
       applied: { "http://a/draft/": 9 },
       mounted: ["http://a/draft/"],
+      jobs: [{
+        id: 1,
+        kind: "reindex",
+        realmUrl: "http://a/live/",
+        generation: 3,
+        state: "dead",
+        attempts: 8,
+        indexed: 2,
+        total: 10,
+        error: "no replica could be asked"
+      }],
       replicas: [replica("one"), replica("two")]
     })
     assert.match(text, /^replica one, up 1m 1s$/m)
@@ -97,6 +113,7 @@ describe("what people read", () => {
     assert.match(text, /^l2 write rejected +2$/m)
     assert.match(text, /^http:\/\/a\/draft\/ +9$/m)
     assert.match(text, /^one \(asked\) +http:\/\/one:1 +3s$/m)
+    assert.match(text, /^http:\/\/a\/live\/ +3 +dead +8 +2 of 10 +no replica could be asked$/m)
     assert.match(text, /^two +http:\/\/two:1 +3s$/m)
   })
 

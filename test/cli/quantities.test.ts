@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Option } from "effect"
-import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseSize } from "../../src/cli/quantities.ts"
+import {
+  parseBaseUrl,
+  parseDuration,
+  parsePort,
+  parseServerUrl,
+  parseServerUrls,
+  parseSize
+} from "../../src/cli/quantities.ts"
 
 const accepted = <A>(parse: (text: string) => Option.Option<A>, texts: ReadonlyArray<string>) =>
   texts.filter((text) => Option.isSome(parse(text)))
@@ -21,6 +28,13 @@ describe("quantities", () => {
       accepted(parseDuration, ["", "3", "s", "0s", "-1s", "3 x", "1e3s", "25h", "Infinity", "NaNs", "3s3s"]),
       []
     )
+  })
+
+  it("reads several servers, or none", () => {
+    const urls = (text: string) => Option.getOrUndefined(parseServerUrls(text))
+    assert.deepStrictEqual(urls(""), [])
+    assert.deepStrictEqual(urls("http://a:1/, http://b:2"), ["http://a:1", "http://b:2"])
+    assert.isUndefined(urls("http://a:1,b"))
   })
 
   it("reads sizes with decimal and binary units, or as bytes", () => {

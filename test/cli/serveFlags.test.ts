@@ -29,6 +29,9 @@ describe("lockstep serve", () => {
       assert.strictEqual(options.onPartition, "refuse")
       assert.strictEqual(options.jsxImportSource, "react")
       assert.isFalse(options.trustProxy)
+      assert.isTrue(options.worker)
+      assert.deepStrictEqual(options.replicaUrls, [])
+      assert.strictEqual(options.prerenderer, "isolated")
       for (const unset of ["realmsDir", "databaseUrl", "replicaId", "workers", "advertiseUrl"] as const) {
         assert.isTrue(Option.isNone<unknown>(options[unset]), unset)
       }

@@ -14,6 +14,7 @@ import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
+import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
@@ -103,6 +104,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
   const { channels, disk, idle, locks, postgres, simulation } = world
   const store = Layer.mergeAll(
     JobTable.layerMemory,
+    RealmIndexTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
     RealmFileTable.layerMemory,

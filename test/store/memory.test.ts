@@ -6,6 +6,7 @@ import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
+import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
@@ -16,6 +17,7 @@ import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { jobTable } from "../contract/jobTable.ts"
 import { moduleTable } from "../contract/moduleTable.ts"
 import { realmFileTable } from "../contract/realmFileTable.ts"
+import { realmIndexTable } from "../contract/realmIndexTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
 import { realmVersionTable } from "../contract/realmVersionTable.ts"
 import { replicaTable } from "../contract/replicaTable.ts"
@@ -29,6 +31,7 @@ const tables = Layer.mergeAll(
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
   RealmFileTable.layerMemory,
+  RealmIndexTable.layerMemory,
   RealmTable.layerMemory,
   RealmVersionTable.layerMemory,
   ReplicaTable.layerMemory,
@@ -43,6 +46,7 @@ cacheTable("ModuleTable on memory", tables, definitions)
 moduleTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
 jobTable("memory", tables)
+realmIndexTable("memory", tables)
 replicaTable("memory", tables)
 sessions("memory", tables)
 transaction("memory", tables)

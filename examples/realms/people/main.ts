@@ -14,7 +14,7 @@ const render = async (name: string) => {
   const instance: Instance = await fetch(`./${name}.json`).then((response) => response.json())
   const { attributes, meta: { adoptsFrom } } = instance.data
   const module = await import(new URL(adoptsFrom.module, import.meta.url).href)
-  return module[adoptsFrom.name].isolated(attributes)
+  return new module[adoptsFrom.name](attributes).render()
 }
 
 const cards = await Promise.all(people.map(render))

@@ -10,9 +10,21 @@ export interface PersonModel {
 
 /** A person. The JSON files beside this one adopt from it: they are the data, this is how the data looks. */
 export class Person extends Card<PersonModel> {
-  /** Renders one person to HTML; no page and no browser are needed. */
+  /**
+   * A person as a page of its own. Lockstep renders each instance with it, apart from everything else, and serves what it
+   * stored: open ./ada here.
+   */
   static isolated(model: PersonModel): string {
-    return new Person(model).render().toString()
+    const person = new Person(model)
+    return html`<!doctype html>
+      <html lang="en">
+        <title>${person.title()}</title>
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <link rel="icon" href="${model.picture}">
+        <link rel="stylesheet" href="./style.css">
+        <main>${person.render()}</main>
+        <footer><a href="./index.html">everybody</a></footer>
+      </html>`.toString()
   }
 
   override title() {

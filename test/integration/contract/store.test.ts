@@ -4,6 +4,7 @@ import { JobTable } from "../../../src/store/JobTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../../src/store/RealmFileTable.ts"
+import { RealmIndexTable } from "../../../src/store/RealmIndexTable.ts"
 import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
@@ -14,6 +15,7 @@ import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { jobTable } from "../../contract/jobTable.ts"
 import { moduleTable } from "../../contract/moduleTable.ts"
 import { realmFileTable } from "../../contract/realmFileTable.ts"
+import { realmIndexTable } from "../../contract/realmIndexTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
 import { realmVersionTable } from "../../contract/realmVersionTable.ts"
 import { replicaTable } from "../../contract/replicaTable.ts"
@@ -28,6 +30,7 @@ const tables = Layer.mergeAll(
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   RealmFileTable.layer,
+  RealmIndexTable.layer,
   RealmTable.layer,
   RealmVersionTable.layer,
   ReplicaTable.layer,
@@ -42,6 +45,7 @@ cacheTable("ModuleTable on PostgreSQL", tables, definitions)
 moduleTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
 jobTable("PostgreSQL", tables)
+realmIndexTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)
 sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)

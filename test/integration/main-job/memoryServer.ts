@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { parse } from "../../../src/domain/RealmUrl.ts"
 import { layerHttp, Listening } from "../../../src/http/server.ts"
 import { layerMemory } from "../../../src/Lockstep.ts"
+import { layerReindex } from "../../../src/reindex/ReindexWorker.ts"
 
 // `lockstep serve` through the memory door: no database, no coordinator, one process (S15, S34).
 const { positionals, values } = parseArgs({
@@ -29,7 +30,9 @@ const serve = Effect.gen(function*() {
     Effect.provideContext(services),
     Effect.provide(NodeHttpServer.layerHttpServices)
   )
-  yield* Console.log(`listening on ${Context.get(http, Listening).url}`)
+  const { url } = Context.get(http, Listening)
+  yield* Effect.provideContext(Layer.build(layerReindex({ urls: [url] })), services)
+  yield* Console.log(`listening on ${url}`)
   return yield* Effect.never
 })
 

@@ -1,0 +1,31 @@
+import { Console, Effect, Layer, Option, type Redacted } from "effect"
+import { layerWorkerProgram } from "../Lockstep.ts"
+import { prepareDirectories } from "./prepareDirectories.ts"
+import { reindexOptions } from "./reindexOptions.ts"
+import { embeddedDatabase } from "./replica.ts"
+import { databaseFailure, startupFailure } from "./startupFailure.ts"
+
+export interface WorkerFlags {
+  readonly databaseUrl: Option.Option<Redacted.Redacted>
+  readonly dataDir: string
+  readonly prerenderer: "isolated" | "chromium"
+  readonly replicaUrls: ReadonlyArray<string>
+}
+
+/** A reindex worker that serves nothing, until it is interrupted: what it was at goes back to the queue. */
+export const reindexWorker = Effect.fnUntraced(function*(flags: WorkerFlags) {
+  const url = yield* Option.match(flags.databaseUrl, {
+    onNone: () =>
+      Effect.flatMap(prepareDirectories(flags.dataDir, undefined), ({ dataDir }) => embeddedDatabase(dataDir)),
+    onSome: Effect.succeed
+  })
+  yield* Layer.build(layerWorkerProgram(reindexOptions(flags), {
+    url,
+    applicationName: `lockstep worker ${process.pid}`,
+    maxConnections: 5,
+    connectTimeout: "5 seconds",
+    startupParameters: { statement_timeout: "5000" }
+  })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
+  yield* Console.log("taking reindex jobs")
+  return yield* Effect.never
+}, Effect.scoped)

@@ -1,0 +1,171 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { Cause, Clock, Data, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
+import { type LoadModule, type Renderable, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
+import { FromProcess, type ToProcess } from "./Messages.ts"
+
+/** The process is gone, or says what it should not: what it wrote last tells why. */
+class Ended extends Data.TaggedError("Ended")<{ readonly detail: string; readonly wrote: string }> {}
+
+/** A process that renders one thing at a time. After any failure but `error` and `output` it is gone. */
+export interface IsolatedProcess {
+  readonly render: (
+    renderable: Renderable,
+    load: LoadModule
+  ) => Effect.Effect<Option.Option<string>, RenderFailure>
+}
+
+/** What runs in there: its text, which travels on the command line, as the process can read no file. */
+export interface Program {
+  readonly text: string
+  readonly type: "module" | "module-typescript"
+}
+
+export interface IsolatedProcessOptions {
+  /** What Node is run under. */
+  readonly confinement: ReadonlyArray<string>
+  readonly program: Program
+  readonly limits: RenderLimits
+}
+
+const startMillis = 10_000
+const decode = Schema.decodeUnknownResult(FromProcess)
+
+/** Starts the process and waits until it is ready. Closing the scope kills it, whatever it is doing. */
+export const start = Effect.fnUntraced(function*(
+  options: IsolatedProcessOptions
+): Effect.fn.Return<IsolatedProcess, RenderFailure, Scope.Scope> {
+  const { limits } = options
+  const inbox = yield* Queue.unbounded<FromProcess, Ended>()
+  // A rendering may say as much as its HTML takes in JSON, and a line for each module. More is a flood.
+  const allowance = 6 * limits.outputLength + 4096 * limits.modules
+  let said = 0
+  let wrote = ""
+  const end = (detail: string) => Queue.failCauseUnsafe(inbox, Cause.fail(new Ended({ detail, wrote })))
+
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => run(options)),
+    (child) => Effect.sync(() => kill(child))
+  )
+  const flooded = () => {
+    kill(child)
+    end("it writes without end")
+  }
+  let rest = ""
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk.length
+    if (said > allowance) return flooded()
+    const lines = (rest + chunk).split("\n")
+    rest = lines.pop() ?? ""
+    for (const line of lines) {
+      const message = decode(line)
+      if (Result.isFailure(message)) return flooded()
+      Queue.offerUnsafe(inbox, message.success)
+    }
+  })
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    wrote = (wrote + chunk).slice(-4000)
+  })
+  // Written to a process that has just ended.
+  child.stdin?.on("error", () => {})
+  child.once("error", (error) => end(error.message))
+  child.once("close", (code, signal) => end(`it ended (${signal ?? `code ${code}`})`))
+
+  const tell = (message: ToProcess) => Effect.sync(() => void child.stdin?.write(`${JSON.stringify(message)}\n`))
+
+  // What was forced out must not be awaited, and an answer that comes too late must not be taken for the next one's.
+  const take = (millis: number) =>
+    Queue.take(inbox).pipe(
+      Effect.timeoutOrElse({
+        duration: Math.max(1, millis),
+        orElse: () =>
+          Effect.suspend(() => {
+            kill(child)
+            return Effect.fail(
+              new RenderFailure({ reason: "timeout", detail: `it took longer than ${limits.timeoutMillis} ms` })
+            )
+          })
+      }),
+      Effect.catchTag("Ended", ({ detail, wrote }) => Effect.fail(ending(detail, wrote)))
+    )
+
+  const render: IsolatedProcess["render"] = Effect.fnUntraced(function*({ model, module, name }, load) {
+    said = 0
+    yield* tell({
+      render: {
+        module,
+        ...(name === undefined ? {} : { name }),
+        ...(model === undefined ? {} : { model: JSON.stringify(model) })
+      }
+    })
+    let left = limits.timeoutMillis
+    for (let modules = 0;;) {
+      const from = yield* Clock.currentTimeMillis
+      const message = yield* take(left)
+      left -= (yield* Clock.currentTimeMillis) - from
+      if ("html" in message) return yield* bounded(message.html, limits)
+      if ("none" in message) return Option.none()
+      if ("failure" in message) {
+        return yield* new RenderFailure({ reason: message.reason, detail: message.failure.slice(0, 4000) })
+      }
+      if ("need" in message) {
+        if (++modules > limits.modules) {
+          kill(child)
+          return yield* new RenderFailure({
+            reason: "output",
+            detail: `it imports more than ${limits.modules} modules`
+          })
+        }
+        const loaded = yield* Effect.result(load(message.need))
+        yield* tell({
+          module: Result.isSuccess(loaded)
+            ? { url: message.need, code: loaded.success.code }
+            : { url: message.need, failure: loaded.failure.detail }
+        })
+      }
+    }
+  }, Effect.onInterrupt(() => Effect.sync(() => kill(child))))
+
+  const ready = yield* take(startMillis)
+  if (!("ready" in ready)) return yield* new RenderFailure({ reason: "unavailable", detail: "it does not begin well" })
+  return { render }
+})
+
+const bounded = (html: string, { outputLength }: RenderLimits) =>
+  html.length <= outputLength
+    ? Effect.succeedSome(html)
+    : Effect.fail(new RenderFailure({ reason: "output", detail: `the HTML has more than ${outputLength} characters` }))
+
+const ending = (detail: string, wrote: string) =>
+  /heap out of memory|Allocation failed|bad_alloc|OOM/i.test(wrote)
+    ? new RenderFailure({ reason: "memory", detail: "it needed more memory than it may have" })
+    : new RenderFailure({ reason: "crash", detail: `its process is gone: ${detail}` })
+
+const run = ({ confinement, limits, program }: IsolatedProcessOptions): ChildProcess => {
+  const [command, ...args] = [
+    ...confinement.length === 0 ? [] : [...confinement, "env", "-i"],
+    process.execPath,
+    "--permission",
+    "--experimental-vm-modules",
+    "--no-warnings",
+    "--no-addons",
+    "--no-experimental-sqlite",
+    "--disable-wasm-trap-handler",
+    `--max-old-space-size=${limits.heapMb}`,
+    `--input-type=${program.type}`,
+    "--eval",
+    program.text,
+    String(limits.outputLength)
+  ]
+  // A group of its own: signals that it sends to its group stay in it, and ours reach all of it.
+  // The tools of the confinement are looked up in PATH. The program itself gets an empty environment.
+  const env = confinement.length === 0 ? {} : { PATH: "/usr/bin:/bin:/usr/sbin:/sbin" }
+  return spawn(command, args, { cwd: "/", env, stdio: "pipe", detached: true })
+}
+
+const kill = ({ pid }: ChildProcess) => {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL")
+  } catch {
+    // It has ended.
+  }
+}

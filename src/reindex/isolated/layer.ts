@@ -1,0 +1,77 @@
+import * as fs from "node:fs"
+import { Effect, Exit, Layer, Result, Scope } from "effect"
+import { sha256 } from "../../domain/sha256.ts"
+import { defaultLimits, Prerenderer, type Renderer, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
+import { type Confinement, confinements } from "./confinement.ts"
+import { type IsolatedProcess, type Program, start } from "./IsolatedProcess.ts"
+
+/**
+ * Renders in Node processes of their own, under Node's permission model and as little of the system as it lets us take
+ * away. A process serves one realm's renderings, each in a new context; after a timeout or a crash it is replaced.
+ */
+export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
+  Layer.effect(
+    Prerenderer,
+    Effect.gen(function*() {
+      const limits = { ...defaultLimits, ...given }
+      const program = yield* Effect.sync(readProgram)
+      // Found at the first rendering, and once: a replica that renders nothing starts nothing.
+      const confinement = yield* Effect.cached(findConfinement(program, limits))
+      return Prerenderer.of({
+        fingerprint: sha256(`isolated ${JSON.stringify(limits)} ${program.text}`),
+        open: Effect.flatMap(confinement, ({ command }) => open({ confinement: command, program, limits }))
+      })
+    })
+  )
+
+const open = Effect.fnUntraced(function*(options: Parameters<typeof start>[0]) {
+  const scope = yield* Effect.scope
+  let running: { readonly process: IsolatedProcess; readonly scope: Scope.Closeable } | undefined
+  const stop = Effect.suspend(() => {
+    const ended = running
+    running = undefined
+    return ended === undefined ? Effect.void : Scope.close(ended.scope, Exit.void)
+  })
+  const current = Effect.gen(function*() {
+    if (running !== undefined) return running.process
+    const own = yield* Scope.fork(scope)
+    const process = yield* Effect.onError(Scope.provide(start(options), own), () => Scope.close(own, Exit.void))
+    running = { process, scope: own }
+    return process
+  })
+  return {
+    render: Effect.fnUntraced(function*(renderable, load) {
+      const process = yield* current
+      return yield* process.render(renderable, load).pipe(
+        Effect.tapError(({ reason }) => reason === "error" ? Effect.void : stop),
+        Effect.onInterrupt(() => stop)
+      )
+    })
+  } satisfies Renderer
+})
+
+const findConfinement = Effect.fnUntraced(function*(program: Program, limits: RenderLimits) {
+  const reasons: Array<string> = []
+  for (const confinement of confinements()) {
+    const started = yield* Effect.result(Effect.scoped(start({ confinement: confinement.command, program, limits })))
+    if (Result.isSuccess(started)) return yield* Effect.as(report(confinement, reasons), confinement)
+    reasons.push(`${confinement.command[0] ?? "node"}: ${started.failure.detail}`)
+  }
+  return yield* new RenderFailure({
+    reason: "unavailable",
+    detail: `no isolated process starts: ${reasons.join("; ")}`
+  })
+})
+
+const report = ({ leaves }: Confinement, reasons: ReadonlyArray<string>) =>
+  leaves === ""
+    ? Effect.void
+    : Effect.logWarning(`This system cannot confine renderings wholly; their code is kept from all but ${leaves}`, {
+      reasons
+    })
+
+const readProgram = (): Program => {
+  const isSource = import.meta.url.endsWith(".ts")
+  const file = new URL(isSource ? "./program.ts" : "./program.js", import.meta.url)
+  return { text: fs.readFileSync(file, "utf8"), type: isSource ? "module-typescript" : "module" }
+}
