@@ -31,12 +31,12 @@ export class History {
   readonly executions: Executions
   reads = 0
   failures = 0
-  publishes = 0
-  writes = 0
   /** The worst staleness of an answer, in milliseconds after the commit that it did not know of. */
   stalest = 0
   readonly #simulation: Simulation
   readonly #bound: number
+  // Who committed each generation.
+  readonly #owners = new Map<string, string>()
   readonly #shown = new Map<string, number>()
 
   /** `lease` is the longest that a replica of this run holds. */
@@ -59,8 +59,17 @@ export class History {
   }
 
   committed(row: RealmRow, buried: ReadonlyArray<string>, owner: string): void {
+    this.#owners.set(`${row.realmUrl} ${row.generation}`, owner)
     this.executions.voided(row, buried)
     this.note(`${owner} commits ${row.realmUrl} ${row.generation} ${row.state} ${buried.join(" ")}`)
+  }
+
+  /** I4: whoever is told that a change stands has had it committed by the replica that says so. */
+  acknowledged(realmUrl: string, generation: number, by: string): void {
+    const owner = this.#owners.get(`${realmUrl} ${generation}`)
+    if (owner !== by) {
+      this.violated("I4", `${by} acknowledged ${realmUrl} ${generation}, which ${owner ?? "nobody"} committed`)
+    }
   }
 
   /** Answers how to end the question. */

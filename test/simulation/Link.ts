@@ -10,7 +10,9 @@ export interface Weather {
   readonly tail: number
   /** How many statements fail. */
   failing: number
-  /** How many statements the server begins late. */
+  /** How many statements are done, and the connection ends before their reply is there. */
+  unanswered: number
+  /** How many statements the server begins late, or whose answer is late. */
   stalling: number
 }
 
@@ -67,23 +69,30 @@ export class Connection {
         process.after(this.#link.delay(), () => fail(error("the connection has ended")))
         return
       }
+      const stall = simulation.chance(weather.stalling) ? simulation.random() * 400 : 0
+      const isReplyLate = stall > 0 && simulation.chance(0.5)
+      if (stall > 0) simulation.befell(isReplyLate ? "replies stalled" : "requests stalled")
       const reply = (deliver: () => void) =>
-        process.after(this.#link.delay(), () => {
+        process.after(this.#link.delay() + (isReplyLate ? stall : 0), () => {
           if (this.alive) deliver()
         })
-      const stall = simulation.chance(weather.stalling) ? simulation.random() * 400 : 0
-      simulation.after(this.#link.delay() + stall, () => {
+      simulation.after(this.#link.delay() + (isReplyLate ? 0 : stall), () => {
         if (!this.alive) return
-        if (simulation.chance(weather.failing)) {
+        if (simulation.strikes("statements failed", weather.failing)) {
           reply(() => fail(error("a statement failed")))
           return
         }
-        execute((value) =>
+        const isUnanswered = simulation.chance(weather.unanswered)
+        execute((value) => {
+          if (isUnanswered) {
+            simulation.befell("replies lost")
+            return this.end()
+          }
           reply(() => {
             this.#pending.delete(fail)
             resume(Effect.succeed(value))
           })
-        )
+        })
       })
       return Effect.sync(() => this.#pending.delete(fail))
     })
@@ -126,7 +135,7 @@ export class Link {
   delay(): number {
     const { now } = this.simulation
     const { latency, tail } = this.weather
-    const usual = this.simulation.random() * (this.simulation.chance(tail) ? 10 * latency : latency)
+    const usual = this.simulation.random() * (this.simulation.strikes("packets late", tail) ? 10 * latency : latency)
     return Math.max(0, this.#blackUntil - now) + usual
   }
 
@@ -138,6 +147,7 @@ export class Link {
     return Effect.callback<Connection, DatabaseError>((resume) => {
       const cancel = this.process.after(2 * this.delay(), () => {
         if (!this.isRefused) return resume(Effect.succeed(this.open(purpose)))
+        this.simulation.befell("connections refused")
         resume(Effect.fail(new DatabaseError({ operation: purpose, cause: new Error("connection refused") })))
       })
       return Effect.sync(cancel)
@@ -148,7 +158,10 @@ export class Link {
   open(purpose: string): Connection {
     const connection = new Connection(this, purpose)
     this.connections.add(connection)
-    if (this.isRefused) connection.end()
+    if (this.isRefused) {
+      this.simulation.befell("connections refused")
+      connection.end()
+    }
     return connection
   }
 

@@ -58,7 +58,9 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
           if (Exit.isSuccess(exit)) {
             // A commit that failed, or whose fate is not known, ends its connection: nothing may stay open.
             yield* open.connection.call<void>("commit a transaction", (answer) => {
-              if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
+              postgres.holdCommit(link.process, () => {
+                if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
+              })
             }).pipe(
               Effect.onError(() => Effect.sync(() => open.connection.end())),
               Effect.ensuring(Effect.sync(() => link.connections.delete(open.connection)))

@@ -25,74 +25,114 @@ export const startFaults = (world: World): void => {
   }
   const tell = (replica: Replica, what: string) => history.note(`${replica.process.name} ${what}`)
 
+  /** The server ends sessions that say nothing. */
+  const beSilent = (replica: Replica, length: number) => {
+    const idle = (sessions: typeof world.idle.locks, after: number) => {
+      const silent = Array.from(sessions).filter((connection) => connection.isOf(replica.process))
+      if (length < after) return
+      simulation.after(after, () => {
+        for (const connection of silent) {
+          if (!connection.alive) continue
+          simulation.befell("idle sessions ended")
+          connection.end()
+        }
+      })
+    }
+    idle(world.idle.locks, 800)
+    idle(world.idle.writes, 1_500)
+  }
+
   const pause = (replica: Replica, length: number) => {
     if (replica.process.state !== "up") return
     tell(replica, `is stopped for ${length.toFixed(0)} ms`)
+    simulation.befell("replicas paused")
     replica.process.pause()
-    // The server ends sessions that say nothing.
-    const idle = (sessions: typeof world.idle.locks, after: number) =>
-      simulation.after(after, () => {
-        if (replica.process.state !== "paused" || length < after) return
-        for (const connection of Array.from(sessions)) if (connection.isOf(replica.process)) connection.end()
-      })
-    idle(world.idle.locks, 800)
-    idle(world.idle.writes, 1_500)
+    beSilent(replica, length)
     simulation.after(length, () => replica.process.resume())
   }
 
-  const kill = (replica: Replica) => {
+  const cut = (replica: Replica, length: number) => {
+    simulation.befell("links cut")
+    replica.link.cut(length)
+  }
+
+  const blackHole = (replica: Replica, length: number) => {
+    simulation.befell("black holes")
+    replica.link.blackHole(length)
+    beSilent(replica, length)
+  }
+
+  /** Another process takes the place of one that ends, a little later. */
+  const restart = (replica: Replica) => {
     const { place } = replica.identity
-    tell(replica, "is killed")
-    replica.kill()
     simulation.after(simulation.between(5, 500), () => {
-      if (world.replicas[place] === replica) world.boot(place)
+      if (world.replicas[place] !== replica) return
+      simulation.befell("replicas restarted")
+      world.boot(place)
     })
+  }
+
+  const kill = (replica: Replica) => {
+    if (replica.process.state === "dead") return
+    tell(replica, "is killed")
+    simulation.befell("replicas killed")
+    replica.kill()
+    restart(replica)
   }
 
   each(plan.pauses, pause)
   each(plan.kills, kill)
   each(plan.stops, (replica) => {
-    const { place } = replica.identity
+    if (replica.process.state === "dead") return
     tell(replica, "is told to end")
+    simulation.befell("replicas told to end")
     replica.stop()
-    simulation.after(simulation.between(5, 500), () => {
-      if (world.replicas[place] === replica) world.boot(place)
-    })
+    restart(replica)
   })
   each(plan.cuts, (replica, length) => {
     tell(replica, `is cut off for ${length.toFixed(0)} ms`)
-    replica.link.cut(length)
+    cut(replica, length)
   })
   each(plan.blackHoles, (replica, length) => {
     tell(replica, `sends into a black hole for ${length.toFixed(0)} ms`)
-    replica.link.blackHole(length)
+    blackHole(replica, length)
   })
   each(plan.terminations, (replica) => {
     tell(replica, "has a session terminated")
     const connections = Array.from(replica.link.connections)
-    if (connections.length > 0) simulation.pick(connections).end()
+    if (connections.length === 0) return
+    simulation.befell("sessions terminated")
+    simulation.pick(connections).end()
   })
   each(plan.wallSteps, (replica) => {
     const step = simulation.pick([-3_000, -500, 500, 3_000])
     tell(replica, `has its wall clock stepped by ${step} ms`)
+    simulation.befell("wall clocks stepped")
     replica.process.stepWallClock(step)
   })
+  // Nobody writes elsewhere either before the replicas have come back.
+  let quietUntil = 0
+  // A crash strikes when somebody has just caught up: then its cursor may be ahead of what was flushed.
+  let crashesDue = 0
   for (let index = 0; index < plan.crashes; index++) {
-    simulation.after(simulation.between(100, faultsEnd), () => {
-      history.note("PostgreSQL crashes: what is UNLOGGED is lost")
-      postgres.crash()
-      for (const replica of world.replicas) replica.link.cut(simulation.between(20, 200))
-    })
+    simulation.after(simulation.between(100, faultsEnd - 500), () => crashesDue++)
+  }
+  const crash = (): void => {
+    history.note("PostgreSQL crashes: what is UNLOGGED is lost")
+    quietUntil = simulation.now + 600
+    postgres.crash()
+    for (const replica of world.replicas) replica.link.cut(simulation.pick([20, 200, 800]) * simulation.random())
   }
   for (let index = 0; index < plan.collections; index++) {
     simulation.after(simulation.between(100, faultsEnd), () => {
+      simulation.befell("collections")
       simulation.pick(world.replicas).handle(collecting, () => {})
     })
   }
   const withLock = (): void => {
     if (simulation.now > faultsEnd) return
     for (const connection of Array.from(world.idle.writes)) {
-      if (!simulation.chance(plan.lostLocks)) continue
+      if (!simulation.strikes("write locks lost", plan.lostLocks)) continue
       history.note("a write lock's session is terminated")
       connection.end()
     }
@@ -100,50 +140,70 @@ export const startFaults = (world: World): void => {
   }
   if (plan.lostLocks > 0) withLock()
   const elsewhere = (): void => {
-    postgres.writeElsewhere(Math.trunc(simulation.random() * 20))
-    if (simulation.now < faultsEnd) simulation.after(40, elsewhere)
+    if (simulation.now > quietUntil) postgres.writeElsewhere(Math.trunc(simulation.random() * 100))
+    if (simulation.now < faultsEnd) simulation.after(simulation.random() * 20, elsewhere)
   }
   if (plan.crashes > 0) elsewhere()
 
-  const soonOver = () => simulation.now > faultsEnd - 1_500
+  const soonOver = () => simulation.now > faultsEnd - 2_000
   const replicaOf = (process: Process) => world.replicas.find((candidate) => candidate.process === process)
+  const held = new Set<{ readonly owner: Process; readonly commit: () => void }>()
+  postgres.onCatchUp = (process) => {
+    if (crashesDue > 0) {
+      crashesDue--
+      simulation.after(simulation.random() * 20, crash)
+    }
+    for (const each of held) {
+      if (each.owner !== process && held.delete(each)) simulation.after(simulation.random() * 2, each.commit)
+    }
+  }
+  postgres.holdCommit = (owner, commit) => {
+    if (soonOver() || !simulation.strikes("commits held", plan.heldCommits)) return commit()
+    const each = { owner, commit }
+    held.add(each)
+    simulation.after(400, () => {
+      if (held.delete(each)) commit()
+    })
+  }
   world.onCommit = ({ owner }) => {
     if (soonOver()) return
     const replica = replicaOf(owner)
-    if (replica !== undefined && simulation.chance(plan.struckCommits)) {
+    if (replica !== undefined && simulation.strikes("committers struck", plan.struckCommits)) {
       tell(replica, "is struck after its commit")
       const length = simulation.random() * 1_000
-      const strike = simulation.pick([
-        pause,
-        kill,
-        () => replica.link.cut(length),
-        () => replica.link.blackHole(length)
-      ])
+      const strike = simulation.pick([pause, kill, cut, blackHole])
       simulation.after(simulation.random() * 10, () => strike(replica, length))
     }
     for (const other of world.replicas) {
       const age = simulation.now - (postgres.caughtUp.get(other.process) ?? 0)
-      if (other === replica || !simulation.chance(plan.struckOthers * (age < 10 ? 1 : 0.3))) continue
-      const length = simulation.random() * 1_500
+      if (plan.opposed && owner !== world.replicas[0]?.process) continue
+      const renewed = age < (plan.opposed ? 4 : 25)
+      if (other === replica) continue
+      const likely = plan.struckOthers * (renewed ? 1 : plan.opposed ? 0.05 : 0.3)
+      if (!simulation.strikes("others struck by a commit", likely)) continue
+      const length = plan.opposed ? 1_500 : simulation.random() * 1_500
       tell(other, `becomes unreachable at that moment for ${length.toFixed(0)} ms`)
-      const strike = simulation.pick([() => other.link.cut(length), () => other.link.blackHole(length)])
+      const strike = simulation.pick([cut, blackHole])
       // What the server has sent already may still arrive.
-      simulation.after(simulation.pick([0, 1, 20]), strike)
+      simulation.after(simulation.pick(plan.opposed ? [0, 0.5] : [0, 1, 20]), () => strike(other, length))
     }
   }
   world.disk.onCopied = (process) => {
     const replica = replicaOf(process)
-    if (soonOver() || replica === undefined || !simulation.chance(plan.struckCopies)) return
-    pause(replica, 1_300)
+    if (soonOver() || replica === undefined || replica.process.state !== "up") return
+    if (!simulation.strikes("copies swept from a frozen publisher", plan.struckCopies)) return
+    pause(replica, 1_700)
     const sweeper = simulation.pick(world.replicas.filter((candidate) => candidate !== replica))
     simulation.after(1_250, () => sweeper.handle(collecting, () => {}))
   }
   simulation.after(faultsEnd, () => {
     plan.weather.failing = 0
+    plan.weather.unanswered = 0
     plan.weather.stalling = 0
     world.disk.failing = 0
     plan.disconnects = 0
     plan.mishaps.lost = 0
+    plan.mishaps.delayed = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
   })

@@ -26,6 +26,8 @@ const memory = "src/coordination/RealmMemory.ts"
 const messages = "src/coordination/changeMessages.ts"
 const publish = "src/lifecycle/publish.ts"
 const realmTable = "src/store/RealmTable.ts"
+const requestedRealm = "src/http/RequestedRealm.ts"
+const retire = "src/lifecycle/retire.ts"
 const sourceCache = "src/cache/SourceCache.ts"
 const versionTable = "src/store/RealmVersionTable.ts"
 
@@ -135,6 +137,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     "        for (const { generation, realmUrl } of event.realms) {\n",
     "        for (const { generation, realmUrl } of event.realms.slice(1)) {\n"
   ),
+  mutant(
+    "cursor-not-kept",
+    "a new session starts its catch-up at the present, as if nothing had moved while it was away",
+    lease,
+    "    const session = yield* sessions.open(self)\n",
+    "    const session = yield* sessions.open(self)\n    if (position !== undefined) position = { ...position, cursor: String(1e15) }\n"
+  ),
   // What a replica knows
   mutant(
     "gap-as-in-order",
@@ -165,6 +174,27 @@ export const mutants: ReadonlyArray<Mutant> = [
     ""
   ),
   mutant(
+    "older-row-taken",
+    "a row is taken although a newer generation was heard or shown",
+    memory,
+    "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
+    "\n"
+  ),
+  mutant(
+    "reset-leaves-readings",
+    "a row that was being read when PostgreSQL crashed is taken under the new incarnation",
+    memory,
+    "    for (const reading of this.#readings) reading.void = true\n",
+    ""
+  ),
+  mutant(
+    "reset-leaves-realms",
+    "what was known before a crash of PostgreSQL is kept after it",
+    messages,
+    "if (!event.continuous) return memory.reset()",
+    "if (!event.continuous) return"
+  ),
+  mutant(
     "absence-kept",
     "that there is no such realm stays known when it is published",
     memory,
@@ -184,6 +214,39 @@ export const mutants: ReadonlyArray<Mutant> = [
     generations,
     "    const batch = next\n    next = undefined\n    if (batch === undefined) {",
     "    const batch = next\n    if (batch === undefined || Deferred.isDoneUnsafe(batch.views)) {\n      next = undefined"
+  ),
+  mutant(
+    "absence-unmarked",
+    "without PostgreSQL, that there is no such realm is said from memory and without a warning",
+    generations,
+    "if (known === undefined || known.length === 0) return yield* error",
+    "if (known === undefined) return yield* error"
+  ),
+  mutant(
+    "unconfirmed-unmarked",
+    "without PostgreSQL, memory is served without a warning",
+    generations,
+    "return known.map((view): RealmView => ({ ...view, unconfirmed: true }))",
+    "return known"
+  ),
+  and(
+    mutant(
+      "token-not-enforced",
+      "the least generation that a request insists on is not looked at",
+      requestedRealm,
+      "  return enough || named === 0 ? known :",
+      "  return enough || known !== undefined || named === 0 ? known :"
+    ),
+    requestedRealm,
+    "  if (token > current) return",
+    "  if (token > current && version !== undefined) return"
+  ),
+  mutant(
+    "newest-for-any-version",
+    "a request for @generation is answered from the newest version",
+    versionTable,
+    "rows.find((row) => row.generation <= generation)",
+    "rows[0]"
   ),
   // Acknowledgements
   and(
@@ -242,6 +305,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     "tables.replicas.delete(bootId)"
   ),
   mutant(
+    "forgets-too-early",
+    "a member counts as dead after a third of its lease without a renewal",
+    barrier,
+    "(silence.get(member.bootId)?.since ?? now) >= member.leaseMillis * (1 + drift)",
+    "(silence.get(member.bootId)?.since ?? now) >= member.leaseMillis / 3"
+  ),
+  mutant(
     "silence-from-first-sight",
     "a member counts as dead a lease after it was first seen, renewed or not",
     barrier,
@@ -257,6 +327,27 @@ export const mutants: ReadonlyArray<Mutant> = [
     ""
   ),
   mutant(
+    "unpublish-not-applied-here",
+    "whoever unpublishes goes on answering from its memory until it hears of it",
+    retire,
+    "    yield* invalidation.clearLocalSourceCaches(change)\n",
+    ""
+  ),
+  mutant(
+    "write-not-applied-here",
+    "whoever writes goes on answering from its memory until it hears of it",
+    "src/lifecycle/Invalidation.ts",
+    "        yield* clearLocalSourceCaches(change)\n        return change\n",
+    "        return change\n"
+  ),
+  mutant(
+    "commit-of-another",
+    "a publish whose reply was lost takes whatever is published by now for its own",
+    publish,
+    "if (row?.state !== \"live\" || row.directory !== directory) return yield* error",
+    "if (row?.state !== \"live\") return yield* error"
+  ),
+  mutant(
     "commit-without-comparison",
     "a publish commits whatever the realm's generation is by now",
     realmTable,
@@ -269,6 +360,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     versionTable,
     "if (!tables.copies.delete(directory)) return false",
     "tables.copies.delete(directory)"
+  ),
+  mutant(
+    "copy-not-swept",
+    "the sweeper removes a copy and leaves its announcement",
+    versionTable,
+    "              for (const { directory } of old) tables.copies.delete(directory)\n",
+    ""
+  ),
+  mutant(
+    "write-without-comparison",
+    "a write commits whatever the realm's generation is by now",
+    realmTable,
+    "row === undefined || row.generation !== expected || row.state !== \"live\"",
+    "row === undefined || row.state !== \"live\""
   ),
   mutant(
     "copy-removed-unproven",
@@ -319,6 +424,34 @@ export const mutants: ReadonlyArray<Mutant> = [
     "          const { fence } = view\n          const token = fence.capture()\n"
   ),
   mutant(
+    "fence-of-another-life",
+    "a file's token is held against the fence of the realm as it was known anew",
+    sourceCache,
+    "entry.fence === view.fence &&",
+    "true &&"
+  ),
+  mutant(
+    "first-leaver-stops-all",
+    "a run stops when one of its readers leaves",
+    engine,
+    "if (--flight.waiters > 0) return Effect.void",
+    "if (--flight.waiters > 1e9) return Effect.void"
+  ),
+  mutant(
+    "stopped-run-stays",
+    "a run that its last reader has stopped stays in the book",
+    engine,
+    "        if (flights.get(id) === flight) flights.delete(id)\n        return flight.fiber",
+    "        return flight.fiber"
+  ),
+  mutant(
+    "identity-not-checked",
+    "a run that ends late is taken for the one that has its place by now",
+    engine,
+    "    if (flights.get(id) === flight) {\n      flights.delete(id)",
+    "    if (flights.has(id)) {\n      flights.delete(id)"
+  ),
+  mutant(
     "source-fence-not-checked",
     "a cached file is served although it was voided",
     sourceCache,
@@ -332,6 +465,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     cacheTable,
     "row?.values && row.generation >= floor && row.contentKey",
     "row?.values && row.contentKey"
+  ),
+  mutant(
+    "floor-not-raised",
+    "a publish does not raise the floor of definitions",
+    realmTable,
+    "                wipeFloor: generation,\n                definitionFloor: generation,\n                state: \"live\"",
+    "                wipeFloor: generation,\n                definitionFloor: tables.realms.get(realm.realmUrl)?.definitionFloor ?? 0,\n                state: \"live\""
+  ),
+  mutant(
+    "wipe-not-raised",
+    "invalidating a realm does not raise the floor of definitions",
+    realmTable,
+    "definitionFloor: scope === \"paths\" ? row.definitionFloor : generation\n          })),",
+    "definitionFloor: row.definitionFloor\n          })),"
   ),
   mutant(
     "tombstone-not-written",
@@ -382,6 +529,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     "src/cache/populate.ts",
     "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
     "          Option.isSome(row) ? work : work"
+  ),
+  mutant(
+    "lock-kept",
+    "the winner does not give its lock back",
+    "src/coordination/PopulateCoordinator.ts",
+    "Effect.ensuring(Effect.asSome(restore(run)), locks.release(key))",
+    "Effect.asSome(restore(run))"
   ),
   mutant(
     "no-coordination",

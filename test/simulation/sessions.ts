@@ -58,6 +58,7 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
           catchUp: (cursor) =>
             query<CatchUp>("catch up", (answer) => {
               postgres.caughtUp.set(link.process, link.simulation.now)
+              postgres.onCatchUp(link.process)
               answer({
                 identity: postgres.incarnation,
                 cursor: String(postgres.xmin),
