@@ -29,6 +29,8 @@ export class History {
   readonly lines: Array<string> = []
   readonly violations: Array<string> = []
   readonly executions: Executions
+  /** What nobody has answered yet. */
+  readonly open = new Set<Question>()
   reads = 0
   failures = 0
   /** The worst staleness of an answer, in milliseconds after the commit that it did not know of. */
@@ -72,13 +74,16 @@ export class History {
     }
   }
 
-  /** Answers how to end the question. */
-  asked(question: Question): (answer: Answer) => void {
+  /** Answers how to end the question: with its answer, or with none when its client has given it up. */
+  asked(question: Question): (answer: Answer | undefined) => void {
     const { flow, name, place, realmUrl, truth } = question
     const start = this.#simulation.now
     const key = `${place} ${realmUrl}`
     const shownBefore = this.#shown.get(key) ?? 0
+    this.open.add(question)
     return (answer) => {
+      this.open.delete(question)
+      if (answer === undefined) return
       const asked = `${realmUrl}${question.version === undefined ? "" : `@${question.version}/`}${name}`
       const when = `asked at ${start.toFixed(3)} of replica ${place}`
       const told = answer._tag === "File" ? `${answer.generation} "${answer.text}"` : JSON.stringify(answer)

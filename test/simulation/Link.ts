@@ -14,7 +14,12 @@ export interface Weather {
   unanswered: number
   /** How many statements the server begins late, or whose answer is late. */
   stalling: number
+  /** The same of the session that the lease lives on, while all else goes well. */
+  sessionStalling: number
 }
+
+/** What the connection of a lease's session is for. */
+export const sessionPurpose = "keep the session"
 
 /** One TCP connection to the server. When it ends, whoever waits for an answer on it is told so. */
 export class Connection {
@@ -69,7 +74,8 @@ export class Connection {
         process.after(this.#link.delay(), () => fail(error("the connection has ended")))
         return
       }
-      const stall = simulation.chance(weather.stalling) ? simulation.random() * 400 : 0
+      const stalling = this.#purpose === sessionPurpose ? weather.sessionStalling : 0
+      const stall = simulation.chance(Math.max(stalling, weather.stalling)) ? simulation.random() * 400 : 0
       const isReplyLate = stall > 0 && simulation.chance(0.5)
       if (stall > 0) simulation.befell(isReplyLate ? "replies stalled" : "requests stalled")
       const reply = (deliver: () => void) =>

@@ -1,13 +1,15 @@
 import type { OnPartition } from "../../src/coordination/Generations.ts"
 import type { Weather } from "./Link.ts"
 import type { Mishaps } from "./notifications.ts"
-import type { ClockFault, Simulation } from "./Simulation.ts"
+import { type ClockFault, Simulation } from "./Simulation.ts"
 
 /** When the faults end, and when what they left behind must have healed. Milliseconds of true time. */
 export const faultsEnd = 5_000
 export const healed = 11_000
 /** How long an answer may take once everything is well: losers of an election wait for winners for half a minute. */
 export const patience = 40_000
+/** The same where nothing has failed: then no loser has waited in vain. */
+export const patienceWhenHealthy = 12_000
 
 /** What befalls one run. Each seed draws its own regime, so that every kind of fault is also met alone. */
 export interface Plan {
@@ -58,6 +60,35 @@ export interface Plan {
   readonly clock: (place?: number) => ClockFault
 }
 
+/** What a plan may have in store that some bugs need. */
+export const circumstances = {
+  opposed: (plan: Plan) => plan.opposed,
+  late: (plan: Plan) => plan.late,
+  crashes: (plan: Plan) => plan.crashes > 0,
+  "wall clock steps": (plan: Plan) => plan.wallSteps > 0 && plan.struckOthers > 0,
+  twins: (plan: Plan) => plan.twins,
+  "different leases": (plan: Plan) => new Set(plan.leases).size > 1,
+  serve: (plan: Plan) => plan.onPartition === "serve" && !plan.healthy,
+  "slow writes": (plan: Plan) => plan.slowWrites > 0,
+  collections: (plan: Plan) => plan.collections > 0,
+  "struck copies": (plan: Plan) => plan.struckCopies > 0,
+  "struck commits": (plan: Plan) => plan.struckCommits > 0 || plan.weather.unanswered > 0,
+  "lost write locks": (plan: Plan) => plan.lostLocks > 0,
+  disconnects: (plan: Plan) => plan.disconnects > 0,
+  "unruly notifications": ({ mishaps }: Plan) => (mishaps.lost > 0 && mishaps.lost < 1) || mishaps.delayed > 0,
+  healthy: (plan: Plan) => plan.healthy
+}
+export type Circumstance = keyof typeof circumstances
+
+/** The first seeds, from this one on, whose plan has that in store. */
+export const seedsWith = (circumstance: Circumstance | undefined, first: number, count: number): Array<number> => {
+  const seeds: Array<number> = []
+  for (let seed = first; seeds.length < count; seed++) {
+    if (circumstance === undefined || circumstances[circumstance](draw(new Simulation(seed)))) seeds.push(seed)
+  }
+  return seeds
+}
+
 export const draw = (simulation: Simulation): Plan => {
   const { random } = simulation
   const calm = simulation.chance(0.1)
@@ -72,7 +103,7 @@ export const draw = (simulation: Simulation): Plan => {
   // Half of the runs sit on the edges of what clocks may drift.
   const edge = simulation.chance(0.5)
   const skew = sometimes(() => 1_000, 0)
-  const base = opposed ? 1_400 : simulation.pick([500, 800, 1_400])
+  const base = opposed ? 1_400 : late ? 500 : simulation.pick([500, 800, 1_400])
   simulation.preempt = simulation.pick([0, 0.02, 0.1])
   return {
     calm,
@@ -82,10 +113,11 @@ export const draw = (simulation: Simulation): Plan => {
       tail: opposed ? 0 : simulation.pick([0, 0.1, 0.3]),
       failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0),
       unanswered: unlessHealthy(sometimes(() => simulation.pick([0.005, 0.02]), 0), 0),
-      stalling: opposed ? 0 : late ? 0.25 : sometimes(() => 0.08, 0)
+      stalling: opposed || late ? 0 : sometimes(() => 0.08, 0),
+      sessionStalling: late ? 0.25 : 0
     },
     mishaps: {
-      lost: sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
+      lost: late ? simulation.pick([0.2, 0.5]) : sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
       delayed: sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
       reordered: sometimes(() => 0.3, 0)

@@ -54,7 +54,10 @@ export class Truth {
     buried: ReadonlyArray<string>,
     changes: ReadonlyMap<string, number>
   ): void {
-    if (this.isSource) {
+    if (this.isSource && row.definitionFloor === row.generation) {
+      // Everything was voided: whoever knows of it reads what is on disk by now.
+      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1, changes })
+    } else if (this.isSource) {
       const paths = new Map(buried.map((path) => [path, changes.get(path) ?? 0]))
       this.#committed.push({ at, generation: row.generation, paths, changes })
     } else {

@@ -60,6 +60,7 @@ export const ask = (world: World, replica: Replica, question: Question, ended: (
     if (simulation.strikes("requests given up", plan.disconnects)) {
       simulation.after(simulation.random() * 40, () => {
         disconnected = true
+        answered(undefined)
         request.interrupt()
         ended({ _tag: "Failed", reason: "disconnected" })
       })
@@ -167,12 +168,15 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const target = simulation.chance(0.5) ? world.hotTarget : simulation.pick(publishedUrls)
       world.hotTarget = target
       does(target, `publish ${target}`, publishing(target))
-    } else if (operation < 0.46) {
+    } else if (operation < 0.47) {
       const target = simulation.pick(publishedUrls)
       does(target, `unpublish ${target}`, unpublishing(target))
-    } else if (operation < 0.5) {
+    } else if (operation < 0.52) {
+      // As an editor does that knows nothing of replicas, and then tells one.
+      const path = simulation.pick(["a.ts", "b.ts"])
+      if (simulation.chance(0.7)) world.disk.write(undefined, "source home", path, `${path} ${name} ${++version}`)
       does(sourceUrl, "invalidate the source", invalidating)
-    } else if (operation < 0.54) {
+    } else if (operation < 0.56) {
       does(sourceUrl, "delete c.gts", deleting("c.gts", waitsForAll))
     } else {
       const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])

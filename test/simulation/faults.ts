@@ -104,12 +104,12 @@ export const startFaults = (world: World): void => {
     simulation.befell("sessions terminated")
     simulation.pick(connections).end()
   })
-  each(plan.wallSteps, (replica) => {
-    const step = simulation.pick([-3_000, -500, 500, 3_000])
+  const stepWallClock = (replica: Replica, step: number) => {
     tell(replica, `has its wall clock stepped by ${step} ms`)
     simulation.befell("wall clocks stepped")
     replica.process.stepWallClock(step)
-  })
+  }
+  each(plan.wallSteps, (replica) => stepWallClock(replica, simulation.pick([-3_000, -500, 500, 3_000])))
   // Nobody writes elsewhere either before the replicas have come back.
   let quietUntil = 0
   // A crash strikes when somebody has just caught up: then its cursor may be ahead of what was flushed.
@@ -117,11 +117,19 @@ export const startFaults = (world: World): void => {
   for (let index = 0; index < plan.crashes; index++) {
     simulation.after(simulation.between(100, faultsEnd - 500), () => crashesDue++)
   }
-  const crash = (): void => {
+  const crash = (newest: Process): void => {
     history.note("PostgreSQL crashes: what is UNLOGGED is lost")
     quietUntil = simulation.now + 600
     postgres.crash()
-    for (const replica of world.replicas) replica.link.cut(simulation.pick([20, 200, 800]) * simulation.random())
+    // A server that recovers is slow.
+    const { stalling } = plan.weather
+    plan.weather.stalling = Math.max(stalling, 0.2)
+    simulation.after(500, () => plan.weather.stalling = simulation.now > faultsEnd ? 0 : stalling)
+    // One is back at once, and moves realms before the others are: most of all before who was the last to catch up.
+    const first = simulation.pick(world.replicas.filter(({ process }) => process !== newest))
+    for (const replica of world.replicas) {
+      cut(replica, replica === first ? 20 : replica.process === newest ? 800 : simulation.random() * 800)
+    }
   }
   for (let index = 0; index < plan.collections; index++) {
     simulation.after(simulation.between(100, faultsEnd), () => {
@@ -151,7 +159,9 @@ export const startFaults = (world: World): void => {
   postgres.onCatchUp = (process) => {
     if (crashesDue > 0) {
       crashesDue--
-      simulation.after(simulation.random() * 20, crash)
+      // Its cursor is far ahead of what is flushed.
+      postgres.writeElsewhere(1_000)
+      simulation.after(simulation.random() * 20, () => crash(process))
     }
     for (const each of held) {
       if (each.owner !== process && held.delete(each)) simulation.after(simulation.random() * 2, each.commit)
@@ -183,7 +193,9 @@ export const startFaults = (world: World): void => {
       if (!simulation.strikes("others struck by a commit", likely)) continue
       const length = plan.opposed ? 1_500 : simulation.random() * 1_500
       tell(other, `becomes unreachable at that moment for ${length.toFixed(0)} ms`)
-      const strike = simulation.pick([cut, blackHole])
+      // Who is cut off in the midst of a renewal may still be sent its reply.
+      const strike = plan.late ? blackHole : simulation.pick([cut, blackHole])
+      if (plan.wallSteps > 0) stepWallClock(other, simulation.pick([-3_000, -500]))
       // What the server has sent already may still arrive.
       simulation.after(simulation.pick(plan.opposed ? [0, 0.5] : [0, 1, 20]), () => strike(other, length))
     }
@@ -200,6 +212,7 @@ export const startFaults = (world: World): void => {
     plan.weather.failing = 0
     plan.weather.unanswered = 0
     plan.weather.stalling = 0
+    plan.weather.sessionStalling = 0
     world.disk.failing = 0
     plan.disconnects = 0
     plan.mishaps.lost = 0

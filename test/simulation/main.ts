@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { type Mutant, mutants } from "./mutants.ts"
 import { checkMutants } from "./mutate.ts"
+import { seedsWith } from "./Plan.ts"
 import { batchesOf, runSeeds } from "./runSeeds.ts"
 import { addTo, noFaults } from "./Tally.ts"
 import type { Report } from "./worker.ts"
@@ -40,6 +41,7 @@ const simulate = async (first: number, count: number, mutant: string | undefined
   const failed: Array<Report> = []
   const tally: Record<string, number> = noFaults()
   const counters: Record<string, number> = {}
+  let done = 0
   const totals = { reads: 0, failures: 0, steps: 0, stalest: 0, executions: 0 }
   await runSeeds(batchesOf(seedsFrom(first, count), mutant), (report) => {
     addTo(tally, report.tally)
@@ -49,7 +51,12 @@ const simulate = async (first: number, count: number, mutant: string | undefined
     totals.steps += report.steps
     totals.executions += report.executions
     totals.stalest = Math.max(totals.stalest, report.stalest)
-    if (report.violations.length > 0) failed.push(report)
+    // A long run says at once what it has found, and how far it is.
+    if (report.violations.length > 0) {
+      failed.push(report)
+      console.error(`seed ${report.seed}: ${report.violations[0]}`)
+    }
+    if (++done % 500 === 0) console.error(`${done} of ${count} seeds, ${failed.length} with violations`)
   }, { workers })
   failed.sort((one, other) => one.seed - other.seed)
   const [shown] = failed
@@ -84,7 +91,7 @@ const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, cou
   )
   await runSeeds(
     // Mutant by mutant: a worker keeps one mutant's code warm.
-    chosen.flatMap(({ name }) => batchesOf(seedsFrom(first, count), name, 10)),
+    chosen.flatMap(({ name, under }) => batchesOf(seedsWith(under, first, count), name, 10)),
     ({ mutant = "", seed, violations }) => {
       const entry = found.get(mutant)
       if (entry === undefined) return
@@ -97,18 +104,18 @@ const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, cou
     },
     { isOver: ({ mutant = "" }) => (found.get(mutant)?.caught ?? 0) >= enough, workers }
   )
-  const rows = chosen.map(({ bug, name }) => {
+  const rows = chosen.map(({ bug, name, under = "" }) => {
     const { by, caught, first, tried } = found.get(name) ?? { by: new Set<string>(), caught: 0, first: 0, tried: 0 }
     const earliest = caught === 0 ? "none" : String(first)
-    return [name, bug, String(tried), String(caught), earliest, Array.from(by).sort().join(" ")]
+    return [name, bug, under, String(tried), String(caught), earliest, Array.from(by).sort().join(" ")]
   })
   const table = [
-    ["Mutant", "The bug", "Seeds tried", "caught it", "the first", "by"],
-    ["---", "---", "---:", "---:", "---:", "---"],
+    ["Mutant", "The bug", "Under", "Seeds tried", "caught it", "the first", "by"],
+    ["---", "---", "---", "---:", "---:", "---:", "---"],
     ...rows
   ]
   console.log(table.map((row) => `| ${row.join(" | ")} |`).join("\n"))
-  const survivors = rows.filter((row) => row[4] === "none").map(([name]) => name)
+  const survivors = rows.filter((row) => row[5] === "none").map(([name]) => name)
   console.log(`\n${chosen.length - survivors.length} of ${chosen.length} mutants were caught`)
   if (survivors.length === 0) return
   console.log(`Not caught: ${survivors.join(", ")}`)

@@ -1,9 +1,13 @@
+import type { Circumstance } from "./Plan.ts"
+
 /** One bug: in these files, this text is replaced by that one. */
 export interface Mutant {
   readonly name: string
   /** What somebody would have got wrong. */
   readonly bug: string
   readonly edits: ReadonlyArray<{ readonly file: string; readonly find: string; readonly replace: string }>
+  /** What a seed must have drawn for the bug to show: others would only cost time. */
+  readonly under?: Circumstance
 }
 
 const mutant = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
@@ -16,6 +20,8 @@ const and = (first: Mutant, file: string, find: string, replace: string): Mutant
   ...first,
   edits: [...first.edits, { file, find, replace }]
 })
+
+const under = (circumstance: Circumstance, bug: Mutant): Mutant => ({ ...bug, under: circumstance })
 
 const barrier = "src/coordination/Barrier.ts"
 const cacheTable = "src/store/CacheTable.ts"
@@ -41,12 +47,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "const known = lease.isHeld() ? memory.lookUp(urls) : undefined",
     "const known = memory.lookUp(urls)"
   ),
-  mutant(
-    "lease-from-reply",
-    "the lease is counted from the reply, not from before the renewal was sent",
-    lease,
-    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n",
-    "    until = monotonic() + span\n    wallUntil = clock.currentTimeMillisUnsafe() + span\n"
+  under(
+    "late",
+    mutant(
+      "lease-from-reply",
+      "the lease is counted from the reply, not from before the renewal was sent",
+      lease,
+      "    until = sentAt + span\n    wallUntil = sentAtWall + span\n",
+      "    until = monotonic() + span\n    wallUntil = clock.currentTimeMillisUnsafe() + span\n"
+    )
   ),
   and(
     mutant(
@@ -65,41 +74,56 @@ export const mutants: ReadonlyArray<Mutant> = [
     })))
     Deferred.doneUnsafe(granted`
   ),
-  mutant(
-    "wall-clock",
-    "the lease is measured on the wall clock only",
-    lease,
-    "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
-    "if (clock.currentTimeMillisUnsafe() < wallUntil) return true"
+  under(
+    "wall clock steps",
+    mutant(
+      "wall-clock",
+      "the lease is measured on the wall clock only",
+      lease,
+      "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
+      "if (clock.currentTimeMillisUnsafe() < wallUntil) return true"
+    )
   ),
-  mutant(
-    "drift-ignored-by-holder",
-    "the lease lasts its whole length on a clock that may run slow",
-    lease,
-    "const span = self.leaseMillis * (1 - drift)",
-    "const span = self.leaseMillis"
+  under(
+    "opposed",
+    mutant(
+      "drift-ignored-by-holder",
+      "the lease lasts its whole length on a clock that may run slow",
+      lease,
+      "const span = self.leaseMillis * (1 - drift)",
+      "const span = self.leaseMillis"
+    )
   ),
-  mutant(
-    "drift-ignored-by-publisher",
-    "the publisher waits for the lease's length on a clock that may run fast",
-    barrier,
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis))"
+  under(
+    "opposed",
+    mutant(
+      "drift-ignored-by-publisher",
+      "the publisher waits for the lease's length on a clock that may run fast",
+      barrier,
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis))"
+    )
   ),
-  mutant(
-    "grant-before-apply",
-    "the lease is granted when the membership is renewed, before the catch-up is applied",
-    lease,
-    "    const caughtUp = yield* session.catchUp(position?.cursor)\n",
-    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n" +
-      "    const caughtUp = yield* session.catchUp(position?.cursor)\n"
+  under(
+    "late",
+    mutant(
+      "grant-before-apply",
+      "the lease is granted when the membership is renewed, before the catch-up is applied",
+      lease,
+      "    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+      "    until = sentAt + span\n    wallUntil = sentAtWall + span\n" +
+        "    const caughtUp = yield* session.catchUp(position?.cursor)\n"
+    )
   ),
-  mutant(
-    "register-after-catch-up",
-    "the membership is made after the generations were read",
-    lease,
-    "    if (!(yield* session.renew)) yield* session.register\n    const caughtUp = yield* session.catchUp(position?.cursor)\n",
-    "    const caughtUp = yield* session.catchUp(position?.cursor)\n    if (!(yield* session.renew)) yield* session.register\n"
+  under(
+    "late",
+    mutant(
+      "register-after-catch-up",
+      "the membership is made after the generations were read",
+      lease,
+      "    if (!(yield* session.renew)) yield* session.register\n    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+      "    const caughtUp = yield* session.catchUp(position?.cursor)\n    if (!(yield* session.renew)) yield* session.register\n"
+    )
   ),
   mutant(
     "no-membership-needed",
@@ -116,12 +140,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "realms: continuous ? caughtUp.realms : [], continuous }",
     "realms: [], continuous }"
   ),
-  mutant(
-    "cursor-over-crash",
-    "a cursor is kept although the database's incarnation has changed",
-    lease,
-    "    const continuous = sameDatabase && !wentBack\n",
-    "    const continuous = position !== undefined\n"
+  under(
+    "crashes",
+    mutant(
+      "cursor-over-crash",
+      "a cursor is kept although the database's incarnation has changed",
+      lease,
+      "    const continuous = sameDatabase && !wentBack\n",
+      "    const continuous = position !== undefined\n"
+    )
   ),
   mutant(
     "cursor-past-open",
@@ -137,12 +164,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     "        for (const { generation, realmUrl } of event.realms) {\n",
     "        for (const { generation, realmUrl } of event.realms.slice(1)) {\n"
   ),
-  mutant(
-    "cursor-not-kept",
-    "a new session starts its catch-up at the present, as if nothing had moved while it was away",
+  and(
+    mutant(
+      "cursor-not-kept",
+      "a new session starts its catch-up at the present, as if nothing had moved while it was away",
+      lease,
+      "    const session = yield* sessions.open(self)\n",
+      "    const session = yield* sessions.open(self)\n    position = undefined\n"
+    ),
     lease,
-    "    const session = yield* sessions.open(self)\n",
-    "    const session = yield* sessions.open(self)\n    if (position !== undefined) position = { ...position, cursor: String(1e15) }\n"
+    "const sameDatabase = position?.identity",
+    "const sameDatabase = position === undefined || position.identity"
   ),
   // What a replica knows
   mutant(
@@ -180,19 +212,25 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
     "\n"
   ),
-  mutant(
-    "reset-leaves-readings",
-    "a row that was being read when PostgreSQL crashed is taken under the new incarnation",
-    memory,
-    "    for (const reading of this.#readings) reading.void = true\n",
-    ""
+  under(
+    "crashes",
+    mutant(
+      "reset-leaves-readings",
+      "a row that was being read when PostgreSQL crashed is taken under the new incarnation",
+      memory,
+      "    for (const reading of this.#readings) reading.void = true\n",
+      ""
+    )
   ),
-  mutant(
-    "reset-leaves-realms",
-    "what was known before a crash of PostgreSQL is kept after it",
-    messages,
-    "if (!event.continuous) return memory.reset()",
-    "if (!event.continuous) return"
+  under(
+    "crashes",
+    mutant(
+      "reset-leaves-realms",
+      "what was known before a crash of PostgreSQL is kept after it",
+      messages,
+      "if (!event.continuous) return memory.reset()",
+      "if (!event.continuous) return"
+    )
   ),
   mutant(
     "absence-kept",
@@ -215,19 +253,25 @@ export const mutants: ReadonlyArray<Mutant> = [
     "    const batch = next\n    next = undefined\n    if (batch === undefined) {",
     "    const batch = next\n    if (batch === undefined || Deferred.isDoneUnsafe(batch.views)) {\n      next = undefined"
   ),
-  mutant(
-    "absence-unmarked",
-    "without PostgreSQL, that there is no such realm is said from memory and without a warning",
-    generations,
-    "if (known === undefined || known.length === 0) return yield* error",
-    "if (known === undefined) return yield* error"
+  under(
+    "serve",
+    mutant(
+      "absence-unmarked",
+      "without PostgreSQL, that there is no such realm is said from memory and without a warning",
+      generations,
+      "if (known === undefined || known.length === 0) return yield* error",
+      "if (known === undefined) return yield* error"
+    )
   ),
-  mutant(
-    "unconfirmed-unmarked",
-    "without PostgreSQL, memory is served without a warning",
-    generations,
-    "return known.map((view): RealmView => ({ ...view, unconfirmed: true }))",
-    "return known"
+  under(
+    "serve",
+    mutant(
+      "unconfirmed-unmarked",
+      "without PostgreSQL, memory is served without a warning",
+      generations,
+      "return known.map((view): RealmView => ({ ...view, unconfirmed: true }))",
+      "return known"
+    )
   ),
   and(
     mutant(
@@ -268,12 +312,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (generation >= watch.generation) acknowledged(watch, b)",
     "if (generation > 0) acknowledged(watch, b)"
   ),
-  mutant(
-    "ack-across-boots",
-    "twins are one member: the boot's id is the replica's",
-    "src/coordination/Membership.ts",
-    "bootId: crypto.randomUUID()",
-    "bootId: replicaId"
+  under(
+    "twins",
+    mutant(
+      "ack-across-boots",
+      "twins are one member: the boot's id is the replica's",
+      "src/coordination/Membership.ts",
+      "bootId: crypto.randomUUID()",
+      "bootId: replicaId"
+    )
   ),
   // The barrier
   mutant(
@@ -290,12 +337,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "Math.min(longest, patience)",
     "Math.min(longest / 10, patience)"
   ),
-  mutant(
-    "own-lease-only",
-    "a publisher waits for as long as its own lease, whatever the others' are",
-    barrier,
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
-    "const longest = lease.self.leaseMillis * (1 + drift)"
+  under(
+    "different leases",
+    mutant(
+      "own-lease-only",
+      "a publisher waits for as long as its own lease, whatever the others' are",
+      barrier,
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+      "const longest = lease.self.leaseMillis * (1 + drift)"
+    )
   ),
   mutant(
     "forgets-who-renewed",
@@ -326,68 +376,85 @@ export const mutants: ReadonlyArray<Mutant> = [
     "  yield* invalidation.clearLocalSourceCaches(change)\n",
     ""
   ),
-  mutant(
-    "unpublish-not-applied-here",
-    "whoever unpublishes goes on answering from its memory until it hears of it",
-    retire,
-    "    yield* invalidation.clearLocalSourceCaches(change)\n",
-    ""
+  under(
+    "unruly notifications",
+    mutant(
+      "unpublish-not-applied-here",
+      "whoever unpublishes goes on answering from its memory until it hears of it",
+      retire,
+      "    yield* invalidation.clearLocalSourceCaches(change)\n",
+      ""
+    )
   ),
-  mutant(
-    "write-not-applied-here",
-    "whoever writes goes on answering from its memory until it hears of it",
-    "src/lifecycle/Invalidation.ts",
-    "        yield* clearLocalSourceCaches(change)\n        return change\n",
-    "        return change\n"
+  under(
+    "unruly notifications",
+    mutant(
+      "write-not-applied-here",
+      "whoever writes goes on answering from its memory until it hears of it",
+      "src/lifecycle/Invalidation.ts",
+      "        yield* clearLocalSourceCaches(change)\n        return change\n",
+      "        return change\n"
+    )
   ),
-  mutant(
-    "commit-of-another",
-    "a publish whose reply was lost takes whatever is published by now for its own",
-    publish,
-    "if (row?.state !== \"live\" || row.directory !== directory) return yield* error",
-    "if (row?.state !== \"live\") return yield* error"
+  under(
+    "struck commits",
+    mutant(
+      "commit-of-another",
+      "a publish whose reply was lost takes whatever is published by now for its own",
+      publish,
+      "if (row?.state !== \"live\" || row.directory !== directory) return yield* error",
+      "if (row?.state !== \"live\") return yield* error"
+    )
   ),
-  mutant(
-    "commit-without-comparison",
-    "a publish commits whatever the realm's generation is by now",
-    realmTable,
-    "if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()\n",
-    ""
+  under(
+    "lost write locks",
+    mutant(
+      "commit-without-comparison",
+      "a publish commits whatever the realm's generation is by now",
+      realmTable,
+      "if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()\n",
+      ""
+    )
   ),
-  mutant(
-    "copy-not-announced",
-    "a publish commits a copy that the sweeper has taken away",
-    versionTable,
-    "if (!tables.copies.delete(directory)) return false",
-    "tables.copies.delete(directory)"
+  under(
+    "struck copies",
+    mutant(
+      "copy-not-announced",
+      "a publish commits a copy that the sweeper has taken away",
+      versionTable,
+      "if (!tables.copies.delete(directory)) return false",
+      "tables.copies.delete(directory)"
+    )
   ),
-  mutant(
-    "copy-not-swept",
-    "the sweeper removes a copy and leaves its announcement",
-    versionTable,
-    "              for (const { directory } of old) tables.copies.delete(directory)\n",
-    ""
+  under(
+    "struck copies",
+    mutant(
+      "copy-not-swept",
+      "the sweeper removes a copy and leaves its announcement",
+      versionTable,
+      "              for (const { directory } of old) tables.copies.delete(directory)\n",
+      ""
+    )
   ),
-  mutant(
-    "write-without-comparison",
-    "a write commits whatever the realm's generation is by now",
-    realmTable,
-    "row === undefined || row.generation !== expected || row.state !== \"live\"",
-    "row === undefined || row.state !== \"live\""
+  under(
+    "struck commits",
+    mutant(
+      "copy-removed-unproven",
+      "a publish whose commit was not confirmed removes its files",
+      publish,
+      "if (!kept.some((version) => version.directory === directory)) yield* files",
+      "yield* files"
+    )
   ),
-  mutant(
-    "copy-removed-unproven",
-    "a publish whose commit was not confirmed removes its files",
-    publish,
-    "if (!kept.some((version) => version.directory === directory)) yield* files",
-    "yield* files"
-  ),
-  mutant(
-    "newest-version-expires",
-    "the collector does not spare the version that is served",
-    versionTable,
-    "place(row) > keep && row.createdAtMillis",
-    "place(row) >= 1 && row.createdAtMillis"
+  under(
+    "collections",
+    mutant(
+      "newest-version-expires",
+      "the collector does not spare the version that is served",
+      versionTable,
+      "place(row) > keep && row.createdAtMillis",
+      "place(row) >= 1 && row.createdAtMillis"
+    )
   ),
   // L1
   mutant(
@@ -423,33 +490,35 @@ export const mutants: ReadonlyArray<Mutant> = [
     "          const { fence, token } = view\n",
     "          const { fence } = view\n          const token = fence.capture()\n"
   ),
-  mutant(
-    "fence-of-another-life",
-    "a file's token is held against the fence of the realm as it was known anew",
-    sourceCache,
-    "entry.fence === view.fence &&",
-    "true &&"
+  under(
+    "crashes",
+    mutant(
+      "fence-of-another-life",
+      "a file's token is held against the fence of the realm as it was known anew",
+      sourceCache,
+      "entry.fence === view.fence &&",
+      "true &&"
+    )
   ),
-  mutant(
-    "first-leaver-stops-all",
-    "a run stops when one of its readers leaves",
-    engine,
-    "if (--flight.waiters > 0) return Effect.void",
-    "if (--flight.waiters > 1e9) return Effect.void"
+  under(
+    "disconnects",
+    mutant(
+      "first-leaver-stops-all",
+      "a run stops when one of its readers leaves",
+      engine,
+      "if (--flight.waiters > 0) return Effect.void",
+      "if (--flight.waiters > 1e9) return Effect.void"
+    )
   ),
-  mutant(
-    "stopped-run-stays",
-    "a run that its last reader has stopped stays in the book",
-    engine,
-    "        if (flights.get(id) === flight) flights.delete(id)\n        return flight.fiber",
-    "        return flight.fiber"
-  ),
-  mutant(
-    "identity-not-checked",
-    "a run that ends late is taken for the one that has its place by now",
-    engine,
-    "    if (flights.get(id) === flight) {\n      flights.delete(id)",
-    "    if (flights.has(id)) {\n      flights.delete(id)"
+  under(
+    "disconnects",
+    mutant(
+      "stopped-run-stays",
+      "a run that its last reader has stopped stays in the book",
+      engine,
+      "        if (flights.get(id) === flight) flights.delete(id)\n        return flight.fiber",
+      "        return flight.fiber"
+    )
   ),
   mutant(
     "source-fence-not-checked",
@@ -494,54 +563,75 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (existing === undefined || existing.generation < generation) {",
     "if (existing !== undefined && existing.generation < generation) {"
   ),
-  mutant(
-    "write-over-newer",
-    "a slow writer replaces a newer row or tombstone",
-    cacheTable,
-    "token.generation < floor || existing > token.generation) {",
-    "token.generation < floor) {"
+  under(
+    "slow writes",
+    mutant(
+      "write-over-newer",
+      "a slow writer replaces a newer row or tombstone",
+      cacheTable,
+      "token.generation < floor || existing > token.generation) {",
+      "token.generation < floor) {"
+    )
   ),
-  mutant(
-    "incarnation-not-checked",
-    "a writer from before a crash of PostgreSQL is let in after it",
-    cacheTable,
-    "if (token.incarnation !== tables.incarnation || token.generation",
-    "if (token.generation"
+  under(
+    "crashes",
+    mutant(
+      "incarnation-not-checked",
+      "a writer from before a crash of PostgreSQL is let in after it",
+      cacheTable,
+      "if (token.incarnation !== tables.incarnation || token.generation",
+      "if (token.generation"
+    )
   ),
-  mutant(
-    "insert-floor-not-checked",
-    "a writer is let in whose tombstone was collected",
-    cacheTable,
-    "Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)",
-    "tables.realms.get(realmUrl)?.[floorName] ?? 0"
+  under(
+    "collections",
+    mutant(
+      "insert-floor-not-checked",
+      "a writer is let in whose tombstone was collected",
+      cacheTable,
+      "Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)",
+      "tables.realms.get(realmUrl)?.[floorName] ?? 0"
+    )
   ),
   // Coalescing
-  mutant(
-    "woken-before-row",
-    "the winner gives its lock back before its row is written",
-    "src/cache/populate.ts",
-    "const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(\n      Effect.catch(lost(true))\n    )",
-    "yield* Effect.forkDetach(Effect.ignore(options.shared.write(realmUrl, path, contentKey, token, value)))\n    const accepted = true"
+  under(
+    "healthy",
+    mutant(
+      "woken-before-row",
+      "the winner gives its lock back before its row is written",
+      "src/cache/populate.ts",
+      "const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(\n      Effect.catch(lost(true))\n    )",
+      "yield* Effect.forkDetach(Effect.ignore(options.shared.write(realmUrl, path, contentKey, token, value)))\n    const accepted = true"
+    )
   ),
-  mutant(
-    "winner-does-not-look",
-    "the winner does not look for the row that came before its lock",
-    "src/cache/populate.ts",
-    "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
-    "          Option.isSome(row) ? work : work"
+  under(
+    "healthy",
+    mutant(
+      "winner-does-not-look",
+      "the winner does not look for the row that came before its lock",
+      "src/cache/populate.ts",
+      "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
+      "          Option.isSome(row) ? work : work"
+    )
   ),
-  mutant(
-    "lock-kept",
-    "the winner does not give its lock back",
-    "src/coordination/PopulateCoordinator.ts",
-    "Effect.ensuring(Effect.asSome(restore(run)), locks.release(key))",
-    "Effect.asSome(restore(run))"
+  under(
+    "healthy",
+    mutant(
+      "lock-kept",
+      "the winner does not give its lock back",
+      "src/coordination/PopulateCoordinator.ts",
+      "Effect.ensuring(Effect.asSome(restore(run)), locks.release(key))",
+      "Effect.asSome(restore(run))"
+    )
   ),
-  mutant(
-    "no-coordination",
-    "everybody who finds no row computes one",
-    "src/coordination/PopulateCoordinator.ts",
-    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone",
-    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.asSome(restore(run))"
+  under(
+    "healthy",
+    mutant(
+      "no-coordination",
+      "everybody who finds no row computes one",
+      "src/coordination/PopulateCoordinator.ts",
+      "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone",
+      "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.asSome(restore(run))"
+    )
   )
 ]

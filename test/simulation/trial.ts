@@ -1,7 +1,7 @@
 import { startFaults } from "./faults.ts"
 import { ask, startReader, startWriter } from "./clients.ts"
 import { History } from "./History.ts"
-import { draw, faultsEnd, healed, patience } from "./Plan.ts"
+import { draw, faultsEnd, healed, patience, patienceWhenHealthy } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import { Simulation } from "./Simulation.ts"
 import { addTo, type Tally } from "./Tally.ts"
@@ -38,9 +38,17 @@ export const runTrial = (seed: number): Outcome => {
   for (let index = 0; index < 3; index++) startWriter(world, `writer ${index}`, faultsEnd)
   simulation.run(healed)
   const open = askEverywhere(world)
-  while (open.size > 0 && simulation.now < healed + patience) simulation.run(simulation.now + 100)
-  for (const question of open) history.violated("I7", `${question} has no answer after ${patience} ms`)
-  if (plan.healthy) history.executions.check()
+  // Where nothing has failed, whatever was asked before must have been answered too.
+  const bound = plan.healthy ? patienceWhenHealthy : patience
+  const isOpen = () => open.size > 0 || (plan.healthy && history.open.size > 0)
+  while (isOpen() && simulation.now < healed + bound) simulation.run(simulation.now + 100)
+  for (const question of open) history.violated("I7", `${question} has no answer after ${bound} ms`)
+  if (plan.healthy) {
+    for (const { name, place, realmUrl } of history.open) {
+      history.violated("I7", `replica ${place} has not answered ${realmUrl}${name}, though nothing has failed`)
+    }
+    history.executions.check()
+  }
   const counters: Record<string, number> = {}
   for (const replica of world.replicas) addTo(counters, replica.counters ?? {})
   return {
