@@ -75,7 +75,7 @@ export const circumstances = {
   "struck commits": (plan: Plan) => plan.struckCommits > 0 || plan.weather.unanswered > 0,
   "lost write locks": (plan: Plan) => plan.lostLocks > 0,
   disconnects: (plan: Plan) => plan.disconnects > 0,
-  "unruly notifications": ({ mishaps }: Plan) => (mishaps.lost > 0 && mishaps.lost < 1) || mishaps.delayed > 0,
+  "deaf listeners": ({ mishaps }: Plan) => mishaps.deaf > 0 && mishaps.lost < 0.5,
   healthy: (plan: Plan) => plan.healthy
 }
 export type Circumstance = keyof typeof circumstances
@@ -114,11 +114,12 @@ export const draw = (simulation: Simulation): Plan => {
       failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0),
       unanswered: unlessHealthy(sometimes(() => simulation.pick([0.005, 0.02]), 0), 0),
       stalling: opposed || late ? 0 : sometimes(() => 0.08, 0),
-      sessionStalling: late ? 0.25 : 0
+      stallingCatchUps: late ? 0.35 : 0
     },
     mishaps: {
       lost: late ? simulation.pick([0.2, 0.5]) : sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
       delayed: sometimes(() => 0.3, 0),
+      deaf: sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
       reordered: sometimes(() => 0.3, 0)
     },

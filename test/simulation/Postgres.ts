@@ -57,7 +57,7 @@ export class Postgres {
   readonly #simulation: Simulation
   /** When each process has last caught up, and who is told of it. */
   readonly caughtUp = new Map<Process, number>()
-  onCatchUp: (process: Process) => void = () => {}
+  onCatchUp: (process: Process, isMember: boolean) => void = () => {}
   /** May hold up the commit of a transaction that its client has asked for. */
   holdCommit: (owner: Process, commit: () => void) => void = (_, commit) => commit()
   readonly #open = new Set<Transaction>()

@@ -19,6 +19,8 @@ interface Floor {
   readonly paths: Map<string, number> | number
   /** The last change of each path that whoever committed has made. */
   readonly changes: ReadonlyMap<string, number>
+  /** The state that whoever asked for an invalidation of everything had seen. */
+  least: number
 }
 
 /** The file that a name stands for. */
@@ -54,22 +56,23 @@ export class Truth {
     buried: ReadonlyArray<string>,
     changes: ReadonlyMap<string, number>
   ): void {
-    if (this.isSource && row.definitionFloor === row.generation) {
-      // Everything was voided: whoever knows of it reads what is on disk by now.
-      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1, changes })
-    } else if (this.isSource) {
+    if (this.isSource) {
       const paths = new Map(buried.map((path) => [path, changes.get(path) ?? 0]))
-      this.#committed.push({ at, generation: row.generation, paths, changes })
+      this.#committed.push({ at, generation: row.generation, paths, changes, least: 0 })
     } else {
       this.states.push({ at, generation: row.generation, files: files === undefined ? undefined : new Map(files) })
-      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1, changes })
+      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1, changes, least: 0 })
     }
   }
 
-  /** Somebody was told that a change of this path is committed, and whether it is everywhere. */
-  returned(at: number, generation: number, path: string | undefined, everywhere: boolean): void {
+  /**
+   * Somebody was told that a change of this path, or an invalidation of all there was at state `least`, is committed, and
+   * whether it is everywhere.
+   */
+  returned(at: number, generation: number, path: string | undefined, everywhere: boolean, least: number): void {
     const floor = this.#committed.find((each) => each.generation === generation)
     if (floor === undefined) return
+    floor.least = Math.max(floor.least, least)
     if (path !== undefined && typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
     if (everywhere) this.#returned.push({ ...floor, at })
   }
@@ -80,6 +83,7 @@ export class Truth {
     let state = 0
     const raise = (floor: Floor) => {
       generation = Math.max(generation, floor.generation)
+      state = Math.max(state, floor.least)
       if (typeof floor.paths === "number") state = Math.max(state, floor.paths)
       else {
         for (const [path, index] of floor.paths) {

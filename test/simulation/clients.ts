@@ -133,7 +133,7 @@ export const startWriter = (world: World, name: string, until: number): void => 
     const replica = world.plan.opposed && simulation.chance(0.7)
       ? world.replicas[0] ?? simulation.pick(world.replicas)
       : simulation.pick(world.replicas)
-    const waitsForAll = simulation.chance(0.5)
+    const waitsForAll = simulation.chance(world.plan.late ? 0.9 : 0.5)
     const operation = simulation.random()
     let waiting = true
     const goOn = () => {
@@ -146,15 +146,16 @@ export const startWriter = (world: World, name: string, until: number): void => 
       what: string,
       program: Parameters<typeof replica.handle<Told, { readonly _tag: string }>>[0]
     ) => {
+      const seen = world.truth(realmUrl).states.length - 1
       history.note(`${name} has replica ${replica.identity.place} ${what}`)
       world.hot = realmUrl
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { everywhere, generation, path } = result.success
+            const { everywhere, generation, path, voidsAll } = result.success
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
             history.acknowledged(realmUrl, generation, replica.process.name)
-            world.truth(realmUrl).returned(simulation.now, generation, path, everywhere)
+            world.truth(realmUrl).returned(simulation.now, generation, path, everywhere, voidsAll === true ? seen : 0)
             if (everywhere) lookEverywhere(world, realmUrl)
           } else {
             const reason = typeof result.failure === "string" ? result.failure : result.failure._tag
@@ -168,15 +169,15 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const target = simulation.chance(0.5) ? world.hotTarget : simulation.pick(publishedUrls)
       world.hotTarget = target
       does(target, `publish ${target}`, publishing(target))
-    } else if (operation < 0.47) {
-      const target = simulation.pick(publishedUrls)
+    } else if (operation < 0.49) {
+      const target = simulation.chance(0.5) ? world.hotTarget : simulation.pick(publishedUrls)
       does(target, `unpublish ${target}`, unpublishing(target))
-    } else if (operation < 0.52) {
+    } else if (operation < 0.54) {
       // As an editor does that knows nothing of replicas, and then tells one.
       const path = simulation.pick(["a.ts", "b.ts"])
       if (simulation.chance(0.7)) world.disk.write(undefined, "source home", path, `${path} ${name} ${++version}`)
       does(sourceUrl, "invalidate the source", invalidating)
-    } else if (operation < 0.56) {
+    } else if (operation < 0.58) {
       does(sourceUrl, "delete c.gts", deleting("c.gts", waitsForAll))
     } else {
       const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
@@ -189,6 +190,8 @@ export const startWriter = (world: World, name: string, until: number): void => 
 
 interface Told {
   readonly generation: number
+  /** Of an invalidation of everything. */
+  readonly voidsAll?: boolean
   /** Of a write. */
   readonly path?: string
   /** Whether nobody may answer from before it now. */
@@ -207,7 +210,7 @@ const unpublishing = (realmUrl: typeof sourceUrl) =>
 const invalidating = Effect.gen(function*() {
   const invalidation = yield* Invalidation
   const { generation } = yield* invalidation.invalidate(sourceUrl, "realm")
-  return { generation, everywhere: false } satisfies Told
+  return { generation, voidsAll: true, everywhere: false } satisfies Told
 })
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {

@@ -1,3 +1,4 @@
+import type { Member } from "../../src/store/ReplicaTable.ts"
 import { collecting } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
@@ -114,6 +115,7 @@ export const startFaults = (world: World): void => {
   let quietUntil = 0
   // A crash strikes when somebody has just caught up: then its cursor may be ahead of what was flushed.
   let crashesDue = 0
+  const usualStalling = plan.weather.stalling
   for (let index = 0; index < plan.crashes; index++) {
     simulation.after(simulation.between(100, faultsEnd - 500), () => crashesDue++)
   }
@@ -122,12 +124,16 @@ export const startFaults = (world: World): void => {
     quietUntil = simulation.now + 600
     postgres.crash()
     // A server that recovers is slow.
-    const { stalling } = plan.weather
-    plan.weather.stalling = Math.max(stalling, 0.2)
-    simulation.after(500, () => plan.weather.stalling = simulation.now > faultsEnd ? 0 : stalling)
+    plan.weather.stalling = 0.4
+    simulation.after(500, () => plan.weather.stalling = simulation.now > faultsEnd ? 0 : usualStalling)
     // One is back at once, and moves realms before the others are: most of all before who was the last to catch up.
     const first = simulation.pick(world.replicas.filter(({ process }) => process !== newest))
     for (const replica of world.replicas) {
+      // What a replica has asked since may be answered just after it has caught up.
+      if (replica !== first) {
+        replica.link.holdReplies()
+        simulation.after(1_500, () => replica.link.letReplies())
+      }
       cut(replica, replica === first ? 20 : replica.process === newest ? 800 : simulation.random() * 800)
     }
   }
@@ -156,12 +162,33 @@ export const startFaults = (world: World): void => {
   const soonOver = () => simulation.now > faultsEnd - 2_000
   const replicaOf = (process: Process) => world.replicas.find((candidate) => candidate.process === process)
   const held = new Set<{ readonly owner: Process; readonly commit: () => void }>()
-  postgres.onCatchUp = (process) => {
+  const isSomebodyForgotten = () => {
+    const members = Array.from(postgres.committed.get("replicas")?.values() ?? [], (row) => (row as Member).replicaId)
+    return world.replicas.some(({ identity }) => !members.includes(identity.replicaId))
+  }
+  /** A commit falls between what a replica has just read and the reply, which is long on its way. */
+  const overtake = (replica: Replica, isMember: boolean) => {
+    simulation.befell("catch-ups overtaken by a commit")
+    // A publisher waits for a member, which must hear nothing else for longer than its lease. For one that is no member
+    // nobody waits: it comes back soon, before its readers have asked PostgreSQL.
+    replica.link.replyStall = isMember ? simulation.between(100, 400) : simulation.between(10, 80)
+    if (isMember) simulation.after(3, () => blackHole(replica, simulation.between(600, 1_500)))
+  }
+  postgres.onCatchUp = (process, isMember) => {
     if (crashesDue > 0) {
       crashesDue--
       // Its cursor is far ahead of what is flushed.
       postgres.writeElsewhere(1_000)
       simulation.after(simulation.random() * 20, () => crash(process))
+    }
+    const replica = replicaOf(process)
+    if (replica?.link.heldReplies !== undefined) {
+      simulation.after(simulation.between(5, 50), () => replica.link.letReplies())
+    }
+    // A commit that waits for somebody's catch-up waits for one that was forgotten meanwhile, if there is one.
+    if (plan.late && isMember && isSomebodyForgotten()) return
+    if (plan.late && replica !== undefined && !soonOver() && Array.from(held).some(({ owner }) => owner !== process)) {
+      overtake(replica, isMember)
     }
     for (const each of held) {
       if (each.owner !== process && held.delete(each)) simulation.after(simulation.random() * 2, each.commit)
@@ -212,11 +239,12 @@ export const startFaults = (world: World): void => {
     plan.weather.failing = 0
     plan.weather.unanswered = 0
     plan.weather.stalling = 0
-    plan.weather.sessionStalling = 0
+    plan.weather.stallingCatchUps = 0
     world.disk.failing = 0
     plan.disconnects = 0
     plan.mishaps.lost = 0
     plan.mishaps.delayed = 0
+    plan.mishaps.deaf = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
   })

@@ -9,6 +9,8 @@ import type { Simulation } from "./Simulation.ts"
 export interface Mishaps {
   lost: number
   delayed: number
+  /** How many listeners hear nothing although their connection is alive. */
+  deaf: number
   duplicated: number
   reordered: number
 }
@@ -31,6 +33,7 @@ export class Channels {
 
   /** Hears until its connection has ended. */
   listen(connection: Connection, hear: (message: Message) => void): void {
+    if (this.#simulation.strikes("listeners deaf", this.#mishaps.deaf)) return
     const listener = { connection, hear }
     this.#listeners.add(listener)
     connection.onServer(() => this.#listeners.delete(listener))

@@ -58,7 +58,7 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
           catchUp: (cursor) =>
             query<CatchUp>("catch up", (answer) => {
               postgres.caughtUp.set(link.process, link.simulation.now)
-              postgres.onCatchUp(link.process)
+              postgres.onCatchUp(link.process, postgres.committed.get("replicas")?.has(member.bootId) === true)
               answer({
                 identity: postgres.incarnation,
                 cursor: String(postgres.xmin),
