@@ -75,7 +75,8 @@ export const circumstances = {
   "struck commits": (plan: Plan) => plan.struckCommits > 0 || plan.weather.unanswered > 0,
   "lost write locks": (plan: Plan) => plan.lostLocks > 0,
   disconnects: (plan: Plan) => plan.disconnects > 0,
-  "deaf listeners": ({ mishaps }: Plan) => mishaps.deaf > 0 && mishaps.lost < 0.5,
+  "acknowledgements before news": ({ mishaps }: Plan) =>
+    mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.reordered > 0,
   healthy: (plan: Plan) => plan.healthy
 }
 export type Circumstance = keyof typeof circumstances
@@ -117,9 +118,9 @@ export const draw = (simulation: Simulation): Plan => {
       stallingCatchUps: late ? 0.35 : 0
     },
     mishaps: {
-      lost: late ? simulation.pick([0.2, 0.5]) : sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
+      lost: late ? 0 : sometimes(() => simulation.pick([0.3, 0.7, 1]), 0),
       delayed: sometimes(() => 0.3, 0),
-      deaf: sometimes(() => 0.3, 0),
+      deaf: late ? 0.4 : sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
       reordered: sometimes(() => 0.3, 0)
     },
@@ -134,7 +135,7 @@ export const draw = (simulation: Simulation): Plan => {
     failingFiles: sometimes(() => 0.02, 0),
     slowFiles: sometimes(() => 0.1, 0),
     pauses: upTo(3),
-    kills: late ? 2 : upTo(2),
+    kills: upTo(2),
     stops: upTo(1),
     cuts: upTo(2),
     blackHoles: upTo(2),
@@ -142,7 +143,7 @@ export const draw = (simulation: Simulation): Plan => {
     wallSteps: upTo(2),
     crashes: upTo(2),
     struckCommits: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.3, 0), 0),
-    struckOthers: opposed ? 0.9 : late ? 0.6 : unlessHealthy(sometimes(() => 0.5, 0), 0),
+    struckOthers: opposed ? 0.9 : late ? 0.2 : unlessHealthy(sometimes(() => 0.5, 0), 0),
     struckCopies: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.2, 0), 0),
     lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,

@@ -107,7 +107,7 @@ export const startReader = (world: World, until: number): void => {
   simulation.after(simulation.random() * 50, next)
 }
 
-/** Whoever was told that a change is everywhere looks at once. */
+/** Whoever was told that a change is everywhere looks at once; who takes a realm down looks before. */
 const lookEverywhere = (world: World, realmUrl: RealmUrl): void => {
   for (const replica of world.replicas) {
     for (const flow of ["module", "fenced"] as const) {
@@ -170,7 +170,12 @@ export const startWriter = (world: World, name: string, until: number): void => 
       world.hotTarget = target
       does(target, `publish ${target}`, publishing(target))
     } else if (operation < 0.49) {
-      const target = simulation.chance(0.5) ? world.hotTarget : simulation.pick(publishedUrls)
+      // One that is there, most of all the one that everybody has just looked at.
+      const live = publishedUrls.filter((url) => world.truth(url).states.at(-1)?.files !== undefined)
+      const target = live.includes(world.hotTarget)
+        ? world.hotTarget
+        : simulation.pick(live.length > 0 ? live : publishedUrls)
+      lookEverywhere(world, target)
       does(target, `unpublish ${target}`, unpublishing(target))
     } else if (operation < 0.54) {
       // As an editor does that knows nothing of replicas, and then tells one.

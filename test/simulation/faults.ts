@@ -159,12 +159,12 @@ export const startFaults = (world: World): void => {
   }
   if (plan.crashes > 0) elsewhere()
 
-  const soonOver = () => simulation.now > faultsEnd - 2_000
+  const soonOver = () => simulation.now > faultsEnd - 1_000
   const replicaOf = (process: Process) => world.replicas.find((candidate) => candidate.process === process)
   const held = new Set<{ readonly owner: Process; readonly commit: () => void }>()
   const isSomebodyForgotten = () => {
     const members = Array.from(postgres.committed.get("replicas")?.values() ?? [], (row) => (row as Member).replicaId)
-    return world.replicas.some(({ identity }) => !members.includes(identity.replicaId))
+    return world.replicas.some(({ identity, isServing }) => isServing && !members.includes(identity.replicaId))
   }
   /** A commit falls between what a replica has just read and the reply, which is long on its way. */
   const overtake = (replica: Replica, isMember: boolean) => {
@@ -186,7 +186,7 @@ export const startFaults = (world: World): void => {
       simulation.after(simulation.between(5, 50), () => replica.link.letReplies())
     }
     // A commit that waits for somebody's catch-up waits for one that was forgotten meanwhile, if there is one.
-    if (plan.late && isMember && isSomebodyForgotten()) return
+    if (plan.late && (replica?.isServing === false || (isMember && isSomebodyForgotten()))) return
     if (plan.late && replica !== undefined && !soonOver() && Array.from(held).some(({ owner }) => owner !== process)) {
       overtake(replica, isMember)
     }

@@ -91,7 +91,7 @@ const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, cou
   )
   await runSeeds(
     // Mutant by mutant: a worker keeps one mutant's code warm.
-    chosen.flatMap(({ name, under }) => batchesOf(seedsWith(under, first, count), name, 10)),
+    chosen.flatMap(({ name, under }) => batchesOf(seedsWith(under, first, count), name, 3)),
     ({ mutant = "", seed, violations }) => {
       const entry = found.get(mutant)
       if (entry === undefined) return

@@ -377,7 +377,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     ""
   ),
   under(
-    "deaf listeners",
+    "acknowledgements before news",
     mutant(
       "unpublish-not-applied-here",
       "whoever unpublishes goes on answering from its memory until it hears of it",
@@ -387,7 +387,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   under(
-    "deaf listeners",
+    "acknowledgements before news",
     mutant(
       "write-not-applied-here",
       "whoever writes goes on answering from its memory until it hears of it",
