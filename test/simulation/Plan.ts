@@ -8,8 +8,6 @@ export const faultsEnd = 5_000
 export const healed = 11_000
 /** How long an answer may take once everything is well: losers of an election wait for winners for half a minute. */
 export const patience = 40_000
-/** The same where nothing has failed: then no loser has waited in vain. */
-export const patienceWhenHealthy = 12_000
 
 /** What befalls one run. Each seed draws its own regime, so that every kind of fault is also met alone. */
 export interface Plan {
@@ -143,7 +141,7 @@ export const draw = (simulation: Simulation): Plan => {
     wallSteps: upTo(2),
     crashes: upTo(2),
     struckCommits: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.3, 0), 0),
-    struckOthers: opposed ? 0.9 : late ? 0.2 : unlessHealthy(sometimes(() => 0.5, 0), 0),
+    struckOthers: opposed ? 0.9 : late ? 0 : unlessHealthy(sometimes(() => 0.5, 0), 0),
     struckCopies: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.2, 0), 0),
     lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,

@@ -33,7 +33,6 @@ const messages = "src/coordination/changeMessages.ts"
 const publish = "src/lifecycle/publish.ts"
 const realmTable = "src/store/RealmTable.ts"
 const requestedRealm = "src/http/RequestedRealm.ts"
-const retire = "src/lifecycle/retire.ts"
 const sourceCache = "src/cache/SourceCache.ts"
 const versionTable = "src/store/RealmVersionTable.ts"
 
@@ -375,16 +374,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     publish,
     "  yield* invalidation.clearLocalSourceCaches(change)\n",
     ""
-  ),
-  under(
-    "acknowledgements before news",
-    mutant(
-      "unpublish-not-applied-here",
-      "whoever unpublishes goes on answering from its memory until it hears of it",
-      retire,
-      "    yield* invalidation.clearLocalSourceCaches(change)\n",
-      ""
-    )
   ),
   under(
     "acknowledgements before news",

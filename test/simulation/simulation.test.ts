@@ -17,13 +17,10 @@ const quick = [
   "lease-not-checked",
   "lease-from-reply",
   "notification-only",
-  "cursor-not-kept",
   "stale-version-pointer",
   "row-without-fence",
   "newest-for-any-version",
-  "copy-not-swept",
   "first-leaver-stops-all",
-  "floor-not-raised",
   "wipe-not-raised",
   "lock-kept"
 ]

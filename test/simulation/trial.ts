@@ -1,7 +1,7 @@
 import { startFaults } from "./faults.ts"
 import { ask, startReader, startWriter } from "./clients.ts"
 import { History } from "./History.ts"
-import { draw, faultsEnd, healed, patience, patienceWhenHealthy } from "./Plan.ts"
+import { draw, faultsEnd, healed, patience } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import { Simulation } from "./Simulation.ts"
 import { addTo, type Tally } from "./Tally.ts"
@@ -39,14 +39,16 @@ export const runTrial = (seed: number): Outcome => {
   simulation.run(healed)
   const open = askEverywhere(world)
   // Where nothing has failed, whatever was asked before must have been answered too.
-  const bound = plan.healthy ? patienceWhenHealthy : patience
   const isOpen = () => open.size > 0 || (plan.healthy && history.open.size > 0)
-  while (isOpen() && simulation.now < healed + bound) simulation.run(simulation.now + 100)
-  for (const question of open) history.violated("I7", `${question} has no answer after ${bound} ms`)
+  while (isOpen() && simulation.now < healed + patience) simulation.run(simulation.now + 100)
+  for (const question of open) history.violated("I7", `${question} has no answer after ${patience} ms`)
   if (plan.healthy) {
     for (const { name, place, realmUrl } of history.open) {
       history.violated("I7", `replica ${place} has not answered ${realmUrl}${name}, though nothing has failed`)
     }
+    simulation.run(simulation.now + 1_000)
+    const { held } = world.locks
+    if (held > 0) history.violated("I7", `${held} locks are still held, though everything is done`)
     history.executions.check()
   }
   const counters: Record<string, number> = {}
