@@ -29,14 +29,16 @@ export class History {
   readonly lines: Array<string> = []
   readonly violations: Array<string> = []
   readonly executions: Executions
+  /** What nobody has answered yet. */
+  readonly open = new Set<Question>()
   reads = 0
   failures = 0
-  publishes = 0
-  writes = 0
   /** The worst staleness of an answer, in milliseconds after the commit that it did not know of. */
   stalest = 0
   readonly #simulation: Simulation
   readonly #bound: number
+  // Who committed each generation.
+  readonly #owners = new Map<string, string>()
   readonly #shown = new Map<string, number>()
 
   /** `lease` is the longest that a replica of this run holds. */
@@ -59,17 +61,29 @@ export class History {
   }
 
   committed(row: RealmRow, buried: ReadonlyArray<string>, owner: string): void {
+    this.#owners.set(`${row.realmUrl} ${row.generation}`, owner)
     this.executions.voided(row, buried)
     this.note(`${owner} commits ${row.realmUrl} ${row.generation} ${row.state} ${buried.join(" ")}`)
   }
 
-  /** Answers how to end the question. */
-  asked(question: Question): (answer: Answer) => void {
+  /** I4: whoever is told that a change stands has had it committed by the replica that says so. */
+  acknowledged(realmUrl: string, generation: number, by: string): void {
+    const owner = this.#owners.get(`${realmUrl} ${generation}`)
+    if (owner !== by) {
+      this.violated("I4", `${by} acknowledged ${realmUrl} ${generation}, which ${owner ?? "nobody"} committed`)
+    }
+  }
+
+  /** Answers how to end the question: with its answer, or with none when its client has given it up. */
+  asked(question: Question): (answer: Answer | undefined) => void {
     const { flow, name, place, realmUrl, truth } = question
     const start = this.#simulation.now
     const key = `${place} ${realmUrl}`
     const shownBefore = this.#shown.get(key) ?? 0
+    this.open.add(question)
     return (answer) => {
+      this.open.delete(question)
+      if (answer === undefined) return
       const asked = `${realmUrl}${question.version === undefined ? "" : `@${question.version}/`}${name}`
       const when = `asked at ${start.toFixed(3)} of replica ${place}`
       const told = answer._tag === "File" ? `${answer.generation} "${answer.text}"` : JSON.stringify(answer)

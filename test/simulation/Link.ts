@@ -10,9 +10,19 @@ export interface Weather {
   readonly tail: number
   /** How many statements fail. */
   failing: number
-  /** How many statements the server begins late. */
+  /** How many statements are done, and the connection ends before their reply is there. */
+  unanswered: number
+  /** How many statements the server begins late, or whose answer is late. */
   stalling: number
+  /** The same of catch-ups. */
+  stallingCatchUps: number
 }
+
+/** What the connection of a lease's session is for. */
+export const sessionPurpose = "keep the session"
+
+/** What the connection of statements outside of transactions is for. */
+export const poolPurpose = "use the pool"
 
 /** One TCP connection to the server. When it ends, whoever waits for an answer on it is told so. */
 export class Connection {
@@ -67,26 +77,49 @@ export class Connection {
         process.after(this.#link.delay(), () => fail(error("the connection has ended")))
         return
       }
-      const reply = (deliver: () => void) =>
-        process.after(this.#link.delay(), () => {
+      const stalling = operation === "catch up" ? weather.stallingCatchUps : 0
+      const stall = simulation.chance(Math.max(stalling, weather.stalling)) ? simulation.random() * 400 : 0
+      const isReplyLate = stall > 0 && simulation.chance(0.5)
+      if (stall > 0) simulation.befell(isReplyLate ? "replies stalled" : "requests stalled")
+      const reply = (deliver: () => void) => {
+        if (this.#purpose === poolPurpose && this.#link.heldReplies !== undefined) {
+          simulation.befell("replies held over a crash")
+          this.#link.heldReplies.push(() => {
+            if (this.alive) deliver()
+          })
+          return
+        }
+        process.after(this.#link.delay() + (isReplyLate ? stall : 0) + this.#replyStall(), () => {
           if (this.alive) deliver()
         })
-      const stall = simulation.chance(weather.stalling) ? simulation.random() * 400 : 0
-      simulation.after(this.#link.delay() + stall, () => {
+      }
+      simulation.after(this.#link.delay() + (isReplyLate ? 0 : stall), () => {
         if (!this.alive) return
-        if (simulation.chance(weather.failing)) {
+        if (simulation.strikes("statements failed", weather.failing)) {
           reply(() => fail(error("a statement failed")))
           return
         }
-        execute((value) =>
+        const isUnanswered = simulation.chance(weather.unanswered)
+        execute((value) => {
+          if (isUnanswered) {
+            simulation.befell("replies lost")
+            return this.end()
+          }
           reply(() => {
             this.#pending.delete(fail)
             resume(Effect.succeed(value))
           })
-        )
+        })
       })
       return Effect.sync(() => this.#pending.delete(fail))
     })
+  }
+
+  #replyStall(): number {
+    if (this.#purpose !== sessionPurpose) return 0
+    const { replyStall } = this.#link
+    this.#link.replyStall = 0
+    return replyStall
   }
 
   /** Ends it: both sides notice a little later. */
@@ -112,6 +145,10 @@ export class Link {
   readonly process: Process
   readonly weather: Weather
   readonly connections = new Set<Connection>()
+  /** How much later the next reply on the lease's session arrives. */
+  replyStall = 0
+  /** Replies to statements of the pool, held up until somebody lets them go. */
+  heldReplies: Array<() => void> | undefined
   /** Until when nothing passes and nobody is told: packets wait. */
   #blackUntil = 0
   /** Until when every attempt to connect is refused. */
@@ -126,7 +163,7 @@ export class Link {
   delay(): number {
     const { now } = this.simulation
     const { latency, tail } = this.weather
-    const usual = this.simulation.random() * (this.simulation.chance(tail) ? 10 * latency : latency)
+    const usual = this.simulation.random() * (this.simulation.strikes("packets late", tail) ? 10 * latency : latency)
     return Math.max(0, this.#blackUntil - now) + usual
   }
 
@@ -138,6 +175,7 @@ export class Link {
     return Effect.callback<Connection, DatabaseError>((resume) => {
       const cancel = this.process.after(2 * this.delay(), () => {
         if (!this.isRefused) return resume(Effect.succeed(this.open(purpose)))
+        this.simulation.befell("connections refused")
         resume(Effect.fail(new DatabaseError({ operation: purpose, cause: new Error("connection refused") })))
       })
       return Effect.sync(cancel)
@@ -148,7 +186,10 @@ export class Link {
   open(purpose: string): Connection {
     const connection = new Connection(this, purpose)
     this.connections.add(connection)
-    if (this.isRefused) connection.end()
+    if (this.isRefused) {
+      this.simulation.befell("connections refused")
+      connection.end()
+    }
     return connection
   }
 
@@ -156,6 +197,17 @@ export class Link {
   cut(millis: number): void {
     this.#refusedUntil = Math.max(this.#refusedUntil, this.simulation.now + millis)
     for (const connection of Array.from(this.connections)) connection.end()
+  }
+
+  /** Holds up replies to statements of the pool until they are let go. */
+  holdReplies(): void {
+    this.heldReplies ??= []
+  }
+
+  letReplies(): void {
+    const held = this.heldReplies ?? []
+    this.heldReplies = undefined
+    for (const deliver of held) this.process.after(this.delay(), deliver)
   }
 
   /** Holds up every packet for a while. */

@@ -44,7 +44,19 @@ const unlogged = /^cache /
  */
 export class Postgres {
   readonly committed = new Map<string, Map<unknown, unknown>>(
-    ["realms", "insertFloors", "moves", "versions", "copies", "intents", "files", "jobs", "replicas", "renewals"].map((
+    [
+      "realms",
+      "insertFloors",
+      "moves",
+      "versions",
+      "copies",
+      "intents",
+      "files",
+      "index",
+      "jobs",
+      "replicas",
+      "renewals"
+    ].map((
       name
     ) => [name, new Map()])
   )
@@ -55,8 +67,11 @@ export class Postgres {
   /** Told of what each commit wrote to realms, at its instant. */
   onCommit: (commit: Commit) => void = () => {}
   readonly #simulation: Simulation
-  /** When each process has last caught up. */
+  /** When each process has last caught up, and who is told of it. */
   readonly caughtUp = new Map<Process, number>()
+  onCatchUp: (process: Process, isMember: boolean) => void = () => {}
+  /** May hold up the commit of a transaction that its client has asked for. */
+  holdCommit: (owner: Process, commit: () => void) => void = (_, commit) => commit()
   readonly #open = new Set<Transaction>()
   #blocked: Array<Blocked> = []
   #nextXid = 100
@@ -111,6 +126,7 @@ export class Postgres {
       this.#keep(own, first)
       return finish(value)
     }
+    if (pauseMillis > 0) this.#simulation.befell("writes slow")
     const snapshot = this.#snapshot()
     const retry = () => {
       if (own.ended || this.crashes !== crashes) return true
@@ -121,11 +137,15 @@ export class Postgres {
       finish(again)
       return true
     }
+    const wait = () => {
+      this.#simulation.befell("row locks waited for")
+      this.#blocked.push({ transaction: own, retry })
+    }
     const proceed = () => {
-      if (!retry()) this.#blocked.push({ transaction: own, retry })
+      if (!retry()) wait()
     }
     if (pauseMillis > 0) this.#simulation.after(pauseMillis, proceed)
-    else this.#blocked.push({ transaction: own, retry })
+    else wait()
   }
 
   commit(transaction: Transaction): boolean {
@@ -135,7 +155,7 @@ export class Postgres {
     for (const [name, { written }] of transaction.written) {
       merge(this.#map(name), written)
       if (name === "moves") { for (const realm of written.keys()) this.changedBy.set(String(realm), transaction.xid) }
-      if (!unlogged.test(name)) this.#lastLogged = Math.max(this.#lastLogged, transaction.xid)
+      if (written.size > 0 && !unlogged.test(name)) this.#lastLogged = Math.max(this.#lastLogged, transaction.xid)
     }
     const realms = transaction.written.get("realms")?.written.values() ?? []
     const rows = Array.from(realms, (row) => row as RealmRow)
@@ -166,6 +186,8 @@ export class Postgres {
     this.#blocked = []
     for (const [name, rows] of this.committed) if (unlogged.test(name)) rows.clear()
     this.incarnation = `incarnation ${this.crashes}`
+    this.#simulation.befell("UNLOGGED tables lost")
+    if (this.#nextXid > this.#lastLogged + 1) this.#simulation.befell("transaction ids given out again")
     this.#nextXid = this.#lastLogged + 1
   }
 
@@ -220,6 +242,8 @@ export class Postgres {
       | undefined
   ): MemoryTables {
     const layer = (name: string) => {
+      const known = written.get(name)
+      if (known !== undefined) return known
       const source = old === undefined || old.latest.has(rowOf[name] ?? name)
         ? this.#map(name)
         : old.snapshot.get(name) ?? new Map()
@@ -230,23 +254,70 @@ export class Postgres {
       written.set(name, view)
       return view
     }
-    const tables = {
-      realms: layer("realms"),
-      insertFloors: layer("insertFloors"),
-      moves: layer("moves"),
-      versions: layer("versions"),
-      copies: layer("copies"),
-      intents: layer("intents"),
-      files: layer("files"),
-      jobs: layer("jobs"),
-      replicas: layer("replicas"),
-      renewals: layer("renewals"),
-      caches: new Map(["module_transpile_cache", "modules"].map((name) => [name, layer(`cache ${name}`)])),
-      incarnation: this.incarnation
-    }
-    return tables as unknown as MemoryTables
+    return new View(layer, this.incarnation) as unknown as MemoryTables
   }
 }
+
+/** Tables that are made when a statement looks at them: most look at one. */
+class View {
+  readonly #layer: (name: string) => Map<unknown, unknown>
+  readonly incarnation: string
+
+  constructor(layer: (name: string) => Map<unknown, unknown>, incarnation: string) {
+    this.#layer = layer
+    this.incarnation = incarnation
+  }
+
+  get realms() {
+    return this.#layer("realms")
+  }
+
+  get insertFloors() {
+    return this.#layer("insertFloors")
+  }
+
+  get moves() {
+    return this.#layer("moves")
+  }
+
+  get versions() {
+    return this.#layer("versions")
+  }
+
+  get copies() {
+    return this.#layer("copies")
+  }
+
+  get intents() {
+    return this.#layer("intents")
+  }
+
+  get files() {
+    return this.#layer("files")
+  }
+
+  get index() {
+    return this.#layer("index")
+  }
+
+  get jobs() {
+    return this.#layer("jobs")
+  }
+
+  get replicas() {
+    return this.#layer("replicas")
+  }
+
+  get renewals() {
+    return this.#layer("renewals")
+  }
+
+  get caches() {
+    return new Map(cacheTables.map((name) => [name, this.#layer(`cache ${name}`)]))
+  }
+}
+
+const cacheTables = ["module_transpile_cache", "modules"]
 
 const rowsOf = (written: Written): ReadonlySet<string> =>
   new Set(Array.from(written, ([name, rows]) => rows.written.size > 0 ? rowOf[name] ?? name : ""))

@@ -154,19 +154,24 @@ export class Replica {
   readonly identity: Identity
   readonly process: Process
   readonly link: Link
+  /** Told to end: its requests may be cut off. */
+  isEnding = false
+  readonly #world: World
   #services: Context.Context<Services> | undefined
   readonly #main: { readonly interrupt: () => void }
 
   constructor(world: World, identity: Identity, boot: number) {
     const { plan, simulation } = world
+    this.#world = world
     this.identity = identity
-    this.process = simulation.process(`replica ${identity.place} boot ${boot}`, plan.clock())
+    this.process = simulation.process(`replica ${identity.place} boot ${boot}`, plan.clock(identity.place))
     this.link = new Link(simulation, this.process, plan.weather)
     this.#main = this.process.fork(
+      this.process.context,
       Effect.scoped(Effect.flatMap(
         Layer.build(Layer.fresh(graph(world, this.process, this.link, identity))),
         (services) => {
-          this.#services = services
+          this.#services = Context.merge(this.process.context, services)
           return Effect.never
         }
       )),
@@ -191,23 +196,38 @@ export class Replica {
 
   /** Runs a request in this process; nobody answers if it is not serving. */
   handle<A, E>(
-    request: Effect.Effect<A, E, Services>,
-    answered: (result: Result.Result<A, E | "died">) => void
+    program: Effect.Effect<A, E, Services>,
+    answered: (result: Result.Result<A, E | "died" | "interrupted">) => void
   ): { readonly interrupt: () => void } | undefined {
     const services = this.#services
     if (services === undefined || this.process.state === "dead") return undefined
-    return this.process.fork(
-      Effect.provideContext(request, services),
-      (exit) => {
-        if (exit._tag === "Success") return answered(Result.succeed(exit.value))
-        const [reason] = exit.cause.reasons
-        answered(Result.fail(reason?._tag === "Fail" ? reason.error : "died"))
+    let isWanted = true
+    const request = this.process.fork(services, program, (exit) => {
+      if (exit._tag === "Success") return answered(Result.succeed(exit.value))
+      const failure = exit.cause.reasons.find((reason) => reason._tag !== "Interrupt")
+      if (failure === undefined) {
+        if (isWanted && !this.isEnding) {
+          this.#world.history.violated("I7", `${this.process.name} interrupted a request that somebody waits for`)
+        }
+        return answered(Result.fail("interrupted"))
       }
-    )
+      if (failure._tag === "Fail") return answered(Result.fail(failure.error))
+      const { defect } = failure
+      const detail = defect instanceof Error ? defect.stack ?? defect.message : String(defect)
+      this.#world.history.violated("I7", `a request died on ${this.process.name}: ${detail}`)
+      answered(Result.fail("died"))
+    })
+    return {
+      interrupt: () => {
+        isWanted = false
+        request.interrupt()
+      }
+    }
   }
 
   /** SIGTERM. */
   stop(): void {
+    this.isEnding = true
     this.#main.interrupt()
   }
 

@@ -1,4 +1,5 @@
-import { Clock, Duration, Effect, type Exit, Random, References, type Scheduler } from "effect"
+import { Clock, Context, Duration, Effect, type Exit, type Fiber, Random, References, Scheduler } from "effect"
+import { type Fault, noFaults } from "./Tally.ts"
 import { Timers } from "./Timers.ts"
 
 /**
@@ -13,6 +14,7 @@ export class Simulation {
   hash = 0x811c9dc5
   /** How likely a fiber loses its turn at an operation. */
   preempt = 0.05
+  readonly tally = noFaults()
   readonly #ready: Array<Mailbox> = []
   readonly #timers = new Timers()
   #processes = 0
@@ -40,6 +42,18 @@ export class Simulation {
 
   pick<A>(all: ReadonlyArray<A>): A {
     return all[Math.trunc(this.random() * all.length)] as A
+  }
+
+  /** Counts a fault that happened. */
+  befell(fault: Fault): void {
+    this.tally[fault]++
+  }
+
+  /** Draws whether this fault happens, and counts it if so. */
+  strikes(fault: Fault, probability: number): boolean {
+    if (!this.chance(probability)) return false
+    this.tally[fault]++
+    return true
   }
 
   /** Calls `fire` after true milliseconds, whatever any process does meanwhile. Answers how to call it off. */
@@ -77,6 +91,7 @@ export class Simulation {
       if (count > 0) {
         if (++this.steps > maxSteps) throw new Error(`the run has not ended after ${maxSteps} steps`)
         const index = count === 1 ? 0 : Math.trunc(this.random() * count)
+        if (index > 0) this.tally["fibers permuted"]++
         const mailbox = this.#ready[index] as Mailbox
         if (mailbox.length === 1) {
           this.#ready[index] = this.#ready[count - 1] as Mailbox
@@ -116,8 +131,8 @@ export class Process {
   fresh = false
   #parked: Array<Mailbox> = []
   readonly #fault: ClockFault
-  readonly #scheduler: Scheduler.Scheduler
-  readonly #random: typeof Random.Random["Service"]
+  /** What every fiber of this process runs with. */
+  readonly context: Context.Context<never>
 
   constructor(simulation: Simulation, name: string, index: number, fault: ClockFault) {
     this.simulation = simulation
@@ -140,18 +155,26 @@ export class Process {
           return Effect.sync(cancel)
         })
     }
-    this.#scheduler = {
+    const scheduler: Scheduler.Scheduler = {
       executionMode: "async",
       makeDispatcher: () => new Mailbox(this),
       shouldYield: () => {
         if (this.fresh) return this.fresh = false
-        return simulation.random() < simulation.preempt
+        return simulation.strikes("fibers preempted", simulation.preempt)
       }
     }
-    this.#random = {
-      nextDoubleUnsafe: simulation.random,
-      nextIntUnsafe: () => Math.trunc((simulation.random() - 0.5) * 2 ** 53)
-    }
+    this.context = Context.empty().pipe(
+      Context.add(Scheduler.Scheduler, scheduler),
+      Context.add(Clock.Clock, this.clock),
+      Context.add(Random.Random, {
+        nextDoubleUnsafe: simulation.random,
+        nextIntUnsafe: () => Math.trunc((simulation.random() - 0.5) * 2 ** 53)
+      }),
+      Context.add(References.MinimumLogLevel, "None"),
+      Context.add(References.TracerEnabled, false)
+    )
+    if (fault.rate !== 1) simulation.befell("clocks drifting")
+    if (fault.offset !== 0) simulation.befell("clocks skewed")
   }
 
   /** Steps the wall clock, as an operator or a time server does. */
@@ -167,19 +190,28 @@ export class Process {
     })
   }
 
-  /** Starts a program; answers how to interrupt it from within this process. */
-  fork<A, E>(program: Effect.Effect<A, E>, ended: (exit: Exit.Exit<A, E>) => void): { readonly interrupt: () => void } {
-    const fiber = Effect.runFork(
-      program.pipe(
-        Effect.provideService(Clock.Clock, this.clock),
-        Effect.provideService(Random.Random, this.#random),
-        Effect.provideService(References.MinimumLogLevel, "None"),
-        Effect.provideService(References.TracerEnabled, false)
-      ),
-      { scheduler: this.#scheduler }
-    )
-    fiber.addObserver(ended)
-    return { interrupt: () => this.after(0, () => fiber.interruptUnsafe()) }
+  /** Starts a program, once this process runs; answers how to interrupt it from within this process. */
+  fork<A, E, R>(
+    services: Context.Context<R>,
+    program: Effect.Effect<A, E, R>,
+    ended: (exit: Exit.Exit<A, E>) => void
+  ): { readonly interrupt: () => void } {
+    let fiber: Fiber.Fiber<A, E> | undefined
+    let isWanted = true
+    const start = () => {
+      if (!isWanted) return
+      fiber = Effect.runForkWith(services)(program)
+      fiber.addObserver(ended)
+    }
+    if (this.state === "paused") new Mailbox(this).scheduleTask(start)
+    else start()
+    return {
+      interrupt: () =>
+        this.after(0, () => {
+          isWanted = false
+          fiber?.interruptUnsafe()
+        })
+    }
   }
 
   post(mailbox: Mailbox): void {

@@ -16,7 +16,11 @@ interface Floor {
   readonly at: number
   readonly generation: number
   /** Per path, or for all of them. */
-  readonly paths: ReadonlyMap<string, number> | number
+  readonly paths: Map<string, number> | number
+  /** The last change of each path that whoever committed has made. */
+  readonly changes: ReadonlyMap<string, number>
+  /** The state that whoever asked for an invalidation of everything had seen. */
+  least: number
 }
 
 /** The file that a name stands for. */
@@ -45,18 +49,32 @@ export class Truth {
   }
 
   /** A generation was committed. */
-  commit(at: number, row: RealmRow, files: Files | undefined, paths: ReadonlyMap<string, number>): void {
-    if (this.isSource) this.#committed.push({ at, generation: row.generation, paths })
-    else {
+  commit(
+    at: number,
+    row: RealmRow,
+    files: Files | undefined,
+    buried: ReadonlyArray<string>,
+    changes: ReadonlyMap<string, number>
+  ): void {
+    if (this.isSource) {
+      const paths = new Map(buried.map((path) => [path, changes.get(path) ?? 0]))
+      this.#committed.push({ at, generation: row.generation, paths, changes, least: 0 })
+    } else {
       this.states.push({ at, generation: row.generation, files: files === undefined ? undefined : new Map(files) })
-      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1 })
+      this.#committed.push({ at, generation: row.generation, paths: this.states.length - 1, changes, least: 0 })
     }
   }
 
-  /** Somebody was told that this generation is everywhere. */
-  returned(at: number, generation: number): void {
+  /**
+   * Somebody was told that a change of this path, or an invalidation of all there was at state `least`, is committed, and
+   * whether it is everywhere.
+   */
+  returned(at: number, generation: number, path: string | undefined, everywhere: boolean, least: number): void {
     const floor = this.#committed.find((each) => each.generation === generation)
-    if (floor !== undefined) this.#returned.push({ ...floor, at })
+    if (floor === undefined) return
+    floor.least = Math.max(floor.least, least)
+    if (path !== undefined && typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
+    if (everywhere) this.#returned.push({ ...floor, at })
   }
 
   /** The least generation and state that an answer to a request begun at `start` may show. */
@@ -65,6 +83,7 @@ export class Truth {
     let state = 0
     const raise = (floor: Floor) => {
       generation = Math.max(generation, floor.generation)
+      state = Math.max(state, floor.least)
       if (typeof floor.paths === "number") state = Math.max(state, floor.paths)
       else {
         for (const [path, index] of floor.paths) {

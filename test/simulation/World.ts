@@ -34,9 +34,11 @@ export class World {
   onCommit: (commit: Commit) => void = () => {}
   /** The realm that was changed last: readers prefer it. */
   hot = sourceUrl
+  /** The realm that was published last: publishers prefer it. */
+  hotTarget = sourceUrl
   #boots = 0
   // The last change of each path that a process has made on disk.
-  readonly #changes = new Map<string, number>()
+  readonly #changes = new Map<Process | undefined, Map<string, number>>()
 
   constructor(simulation: Simulation, plan: Plan, history: History) {
     this.simulation = simulation
@@ -51,8 +53,10 @@ export class World {
     this.disk.onChange = (process, path) => {
       const files = this.disk.textsOf("source home")
       const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map())
-      this.#changes.set(`${process?.index} ${path}`, state)
+      const changes = this.#changes.get(process) ?? new Map<string, number>()
+      this.#changes.set(process, changes.set(path, state))
     }
+    this.hotTarget = simulation.pick(publishedUrls)
     this.#begin()
   }
 
@@ -79,7 +83,9 @@ export class World {
   readonly work: Effect.Effect<void> = Effect.suspend(() => {
     const { simulation } = this
     return Effect.sleep(
-      simulation.chance(this.plan.slowWork) ? simulation.between(300, 2_500) : simulation.between(1, 20)
+      simulation.strikes("transpiles slow", this.plan.slowWork)
+        ? simulation.between(300, 2_500)
+        : simulation.between(1, 20)
     )
   })
 
@@ -130,15 +136,7 @@ export class World {
       if (row.state === "live" && files === undefined) {
         history.violated("I4", `${row.realmUrl} was committed at ${row.generation} without its files`)
       }
-      truth.commit(
-        simulation.now,
-        row,
-        files,
-        new Map(buried.flatMap((path) => {
-          const state = this.#changes.get(`${commit.owner.index} ${path}`)
-          return state === undefined ? [] : [[path, state] as const]
-        }))
-      )
+      truth.commit(simulation.now, row, files, buried, new Map(this.#changes.get(commit.owner)))
       history.committed(row, buried, commit.owner.name)
     }
     this.onCommit(commit)

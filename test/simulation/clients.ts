@@ -33,8 +33,8 @@ const get = Effect.fnUntraced(function*({ flow, name, realmUrl, token, version }
   return { _tag: "File", text: Buffer.from(value.body).toString(), ...shown } satisfies Answer
 })
 
-const failed = (error: "died" | { readonly _tag: string }): Answer => {
-  if (error === "died") return { _tag: "Failed", reason: "died" }
+const failed = (error: string | { readonly _tag: string }): Answer => {
+  if (typeof error === "string") return { _tag: "Failed", reason: error }
   return error._tag === "RealmNotFound" ? { _tag: "NoRealm" } : { _tag: "Failed", reason: error._tag }
 }
 
@@ -57,9 +57,10 @@ export const ask = (world: World, replica: Replica, question: Question, ended: (
       answered(refused)
       return ended(refused)
     }
-    if (simulation.chance(plan.disconnects)) {
+    if (simulation.strikes("requests given up", plan.disconnects)) {
       simulation.after(simulation.random() * 40, () => {
         disconnected = true
+        answered(undefined)
         request.interrupt()
         ended({ _tag: "Failed", reason: "disconnected" })
       })
@@ -106,7 +107,7 @@ export const startReader = (world: World, until: number): void => {
   simulation.after(simulation.random() * 50, next)
 }
 
-/** Whoever was told that a change is everywhere looks at once. */
+/** Whoever was told that a change is everywhere looks at once; who takes a realm down looks before. */
 const lookEverywhere = (world: World, realmUrl: RealmUrl): void => {
   for (const replica of world.replicas) {
     for (const flow of ["module", "fenced"] as const) {
@@ -129,8 +130,10 @@ export const startWriter = (world: World, name: string, until: number): void => 
   let version = 0
   const next = (): void => {
     if (simulation.now > until) return
-    const replica = simulation.pick(world.replicas)
-    const waitsForAll = simulation.chance(0.5)
+    const replica = world.plan.opposed && simulation.chance(0.7)
+      ? world.replicas[0] ?? simulation.pick(world.replicas)
+      : simulation.pick(world.replicas)
+    const waitsForAll = simulation.chance(world.plan.late ? 0.9 : 0.5)
     const operation = simulation.random()
     let waiting = true
     const goOn = () => {
@@ -143,34 +146,43 @@ export const startWriter = (world: World, name: string, until: number): void => 
       what: string,
       program: Parameters<typeof replica.handle<Told, { readonly _tag: string }>>[0]
     ) => {
+      const seen = world.truth(realmUrl).states.length - 1
       history.note(`${name} has replica ${replica.identity.place} ${what}`)
       world.hot = realmUrl
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { everywhere, generation } = result.success
+            const { everywhere, generation, path, voidsAll } = result.success
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
-            if (everywhere) {
-              world.truth(realmUrl).returned(simulation.now, generation)
-              lookEverywhere(world, realmUrl)
-            }
+            history.acknowledged(realmUrl, generation, replica.process.name)
+            world.truth(realmUrl).returned(simulation.now, generation, path, everywhere, voidsAll === true ? seen : 0)
+            if (everywhere) lookEverywhere(world, realmUrl)
           } else {
-            const reason = result.failure === "died" ? "died" : result.failure._tag
+            const reason = typeof result.failure === "string" ? result.failure : result.failure._tag
             history.note(`${name}: replica ${replica.identity.place} failed to ${what}: ${reason}`)
           }
           goOn()
         }))
       if (begun === undefined) goOn()
     }
-    if (operation < 0.35) {
-      const target = simulation.pick(publishedUrls)
+    if (operation < 0.4) {
+      const target = simulation.chance(0.5) ? world.hotTarget : simulation.pick(publishedUrls)
+      world.hotTarget = target
       does(target, `publish ${target}`, publishing(target))
-    } else if (operation < 0.42) {
-      const target = simulation.pick(publishedUrls)
+    } else if (operation < 0.49) {
+      // One that is there, most of all the one that everybody has just looked at.
+      const live = publishedUrls.filter((url) => world.truth(url).states.at(-1)?.files !== undefined)
+      const target = live.includes(world.hotTarget)
+        ? world.hotTarget
+        : simulation.pick(live.length > 0 ? live : publishedUrls)
+      lookEverywhere(world, target)
       does(target, `unpublish ${target}`, unpublishing(target))
-    } else if (operation < 0.47) {
+    } else if (operation < 0.54) {
+      // As an editor does that knows nothing of replicas, and then tells one.
+      const path = simulation.pick(["a.ts", "b.ts"])
+      if (simulation.chance(0.7)) world.disk.write(undefined, "source home", path, `${path} ${name} ${++version}`)
       does(sourceUrl, "invalidate the source", invalidating)
-    } else if (operation < 0.52) {
+    } else if (operation < 0.58) {
       does(sourceUrl, "delete c.gts", deleting("c.gts", waitsForAll))
     } else {
       const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
@@ -183,6 +195,10 @@ export const startWriter = (world: World, name: string, until: number): void => 
 
 interface Told {
   readonly generation: number
+  /** Of an invalidation of everything. */
+  readonly voidsAll?: boolean
+  /** Of a write. */
+  readonly path?: string
   /** Whether nobody may answer from before it now. */
   readonly everywhere: boolean
 }
@@ -199,17 +215,17 @@ const unpublishing = (realmUrl: typeof sourceUrl) =>
 const invalidating = Effect.gen(function*() {
   const invalidation = yield* Invalidation
   const { generation } = yield* invalidation.invalidate(sourceUrl, "realm")
-  return { generation, everywhere: false } satisfies Told
+  return { generation, voidsAll: true, everywhere: false } satisfies Told
 })
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
   const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
-  return { generation, everywhere: waitsForAll } satisfies Told
+  return { generation, path, everywhere: waitsForAll } satisfies Told
 })
 
 const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
   const { generation } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
-  return { generation, everywhere: waitsForAll } satisfies Told
+  return { generation, path, everywhere: waitsForAll } satisfies Told
 })
 
 /** Collects on one replica, with everything scaled down to the length of a run. */

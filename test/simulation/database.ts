@@ -4,7 +4,7 @@ import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import type { MemoryTables } from "../../src/store/MemoryDatabase.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { statementDeadline } from "../../src/store/statement.ts"
-import type { Connection, Link } from "./Link.ts"
+import { type Connection, type Link, poolPurpose } from "./Link.ts"
 import type { Postgres, Transaction } from "./Postgres.ts"
 
 interface Open {
@@ -24,7 +24,7 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
   Layer.sync(MemoryDatabase, () => {
     const { simulation } = link
     let pooled: Connection | undefined
-    const pool = () => pooled = pooled?.alive === true ? pooled : link.open("use the pool")
+    const pool = () => pooled = pooled?.alive === true ? pooled : link.open(poolPurpose)
 
     const statement = <A>(operation: string, sent: Effect.Effect<A, DatabaseError>) =>
       Effect.timeoutOrElse(sent, {
@@ -58,7 +58,9 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
           if (Exit.isSuccess(exit)) {
             // A commit that failed, or whose fate is not known, ends its connection: nothing may stay open.
             yield* open.connection.call<void>("commit a transaction", (answer) => {
-              if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
+              postgres.holdCommit(link.process, () => {
+                if (open.transaction === undefined || postgres.commit(open.transaction)) answer(undefined)
+              })
             }).pipe(
               Effect.onError(() => Effect.sync(() => open.connection.end())),
               Effect.ensuring(Effect.sync(() => link.connections.delete(open.connection)))

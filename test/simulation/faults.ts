@@ -1,3 +1,4 @@
+import type { Member } from "../../src/store/ReplicaTable.ts"
 import { collecting } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
@@ -25,74 +26,127 @@ export const startFaults = (world: World): void => {
   }
   const tell = (replica: Replica, what: string) => history.note(`${replica.process.name} ${what}`)
 
+  /** The server ends sessions that say nothing. */
+  const beSilent = (replica: Replica, length: number) => {
+    const idle = (sessions: typeof world.idle.locks, after: number) => {
+      const silent = Array.from(sessions).filter((connection) => connection.isOf(replica.process))
+      if (length < after) return
+      simulation.after(after, () => {
+        for (const connection of silent) {
+          if (!connection.alive) continue
+          simulation.befell("idle sessions ended")
+          connection.end()
+        }
+      })
+    }
+    idle(world.idle.locks, 800)
+    idle(world.idle.writes, 1_500)
+  }
+
   const pause = (replica: Replica, length: number) => {
     if (replica.process.state !== "up") return
     tell(replica, `is stopped for ${length.toFixed(0)} ms`)
+    simulation.befell("replicas paused")
     replica.process.pause()
-    // The server ends sessions that say nothing.
-    const idle = (sessions: typeof world.idle.locks, after: number) =>
-      simulation.after(after, () => {
-        if (replica.process.state !== "paused" || length < after) return
-        for (const connection of Array.from(sessions)) if (connection.isOf(replica.process)) connection.end()
-      })
-    idle(world.idle.locks, 800)
-    idle(world.idle.writes, 1_500)
+    beSilent(replica, length)
     simulation.after(length, () => replica.process.resume())
   }
 
-  const kill = (replica: Replica) => {
+  const cut = (replica: Replica, length: number) => {
+    simulation.befell("links cut")
+    replica.link.cut(length)
+  }
+
+  const blackHole = (replica: Replica, length: number) => {
+    simulation.befell("black holes")
+    replica.link.blackHole(length)
+    beSilent(replica, length)
+  }
+
+  /** Another process takes the place of one that ends, a little later. */
+  const restart = (replica: Replica) => {
     const { place } = replica.identity
-    tell(replica, "is killed")
-    replica.kill()
     simulation.after(simulation.between(5, 500), () => {
-      if (world.replicas[place] === replica) world.boot(place)
+      if (world.replicas[place] !== replica) return
+      simulation.befell("replicas restarted")
+      world.boot(place)
     })
+  }
+
+  const kill = (replica: Replica) => {
+    if (replica.process.state === "dead") return
+    tell(replica, "is killed")
+    simulation.befell("replicas killed")
+    replica.kill()
+    restart(replica)
   }
 
   each(plan.pauses, pause)
   each(plan.kills, kill)
   each(plan.stops, (replica) => {
-    const { place } = replica.identity
+    if (replica.process.state === "dead") return
     tell(replica, "is told to end")
+    simulation.befell("replicas told to end")
     replica.stop()
-    simulation.after(simulation.between(5, 500), () => {
-      if (world.replicas[place] === replica) world.boot(place)
-    })
+    restart(replica)
   })
   each(plan.cuts, (replica, length) => {
     tell(replica, `is cut off for ${length.toFixed(0)} ms`)
-    replica.link.cut(length)
+    cut(replica, length)
   })
   each(plan.blackHoles, (replica, length) => {
     tell(replica, `sends into a black hole for ${length.toFixed(0)} ms`)
-    replica.link.blackHole(length)
+    blackHole(replica, length)
   })
   each(plan.terminations, (replica) => {
     tell(replica, "has a session terminated")
     const connections = Array.from(replica.link.connections)
-    if (connections.length > 0) simulation.pick(connections).end()
+    if (connections.length === 0) return
+    simulation.befell("sessions terminated")
+    simulation.pick(connections).end()
   })
-  each(plan.wallSteps, (replica) => {
-    const step = simulation.pick([-3_000, -500, 500, 3_000])
+  const stepWallClock = (replica: Replica, step: number) => {
     tell(replica, `has its wall clock stepped by ${step} ms`)
+    simulation.befell("wall clocks stepped")
     replica.process.stepWallClock(step)
-  })
+  }
+  each(plan.wallSteps, (replica) => stepWallClock(replica, simulation.pick([-3_000, -500, 500, 3_000])))
+  // Nobody writes elsewhere either before the replicas have come back.
+  let quietUntil = 0
+  // A crash strikes when somebody has just caught up: then its cursor may be ahead of what was flushed.
+  let crashesDue = 0
+  const usualStalling = plan.weather.stalling
   for (let index = 0; index < plan.crashes; index++) {
-    simulation.after(simulation.between(100, faultsEnd), () => {
-      history.note("PostgreSQL crashes: what is UNLOGGED is lost")
-      postgres.crash()
-      for (const replica of world.replicas) replica.link.cut(simulation.between(20, 200))
-    })
+    simulation.after(simulation.between(100, faultsEnd - 500), () => crashesDue++)
+  }
+  const crash = (newest: Process): void => {
+    history.note("PostgreSQL crashes: what is UNLOGGED is lost")
+    quietUntil = simulation.now + 600
+    postgres.crash()
+    // A server that recovers is slow.
+    plan.weather.stalling = 0.4
+    simulation.after(500, () => plan.weather.stalling = simulation.now > faultsEnd ? 0 : usualStalling)
+    // One is back at once, and moves realms before the others are: most of all before who was the last to catch up.
+    const first = simulation.pick(world.replicas.filter(({ process }) => process !== newest))
+    for (const replica of world.replicas) {
+      // What a replica has asked since may be answered just after it has caught up.
+      if (replica !== first) {
+        replica.link.holdReplies()
+        simulation.after(1_500, () => replica.link.letReplies())
+      }
+      cut(replica, replica === first ? 20 : replica.process === newest ? 800 : simulation.random() * 800)
+    }
   }
   for (let index = 0; index < plan.collections; index++) {
     simulation.after(simulation.between(100, faultsEnd), () => {
+      simulation.befell("collections")
       simulation.pick(world.replicas).handle(collecting, () => {})
     })
   }
   const withLock = (): void => {
     if (simulation.now > faultsEnd) return
     for (const connection of Array.from(world.idle.writes)) {
-      if (!simulation.chance(plan.lostLocks)) continue
+      if (!simulation.strikes("write locks lost", plan.lostLocks)) continue
       history.note("a write lock's session is terminated")
       connection.end()
     }
@@ -100,50 +154,97 @@ export const startFaults = (world: World): void => {
   }
   if (plan.lostLocks > 0) withLock()
   const elsewhere = (): void => {
-    postgres.writeElsewhere(Math.trunc(simulation.random() * 20))
-    if (simulation.now < faultsEnd) simulation.after(40, elsewhere)
+    if (simulation.now > quietUntil) postgres.writeElsewhere(Math.trunc(simulation.random() * 100))
+    if (simulation.now < faultsEnd) simulation.after(simulation.random() * 20, elsewhere)
   }
   if (plan.crashes > 0) elsewhere()
 
-  const soonOver = () => simulation.now > faultsEnd - 1_500
+  const soonOver = () => simulation.now > faultsEnd - 1_000
   const replicaOf = (process: Process) => world.replicas.find((candidate) => candidate.process === process)
+  const held = new Set<{ readonly owner: Process; readonly commit: () => void }>()
+  const isSomebodyForgotten = () => {
+    const members = Array.from(postgres.committed.get("replicas")?.values() ?? [], (row) => (row as Member).replicaId)
+    return world.replicas.some(({ identity, isServing }) => isServing && !members.includes(identity.replicaId))
+  }
+  /** A commit falls between what a replica has just read and the reply, which is long on its way. */
+  const overtake = (replica: Replica, isMember: boolean) => {
+    simulation.befell("catch-ups overtaken by a commit")
+    // A publisher waits for a member, which must hear nothing else for longer than its lease. For one that is no member
+    // nobody waits: it comes back soon, before its readers have asked PostgreSQL.
+    replica.link.replyStall = isMember ? simulation.between(100, 400) : simulation.between(10, 80)
+    if (isMember) simulation.after(3, () => blackHole(replica, simulation.between(600, 1_500)))
+  }
+  postgres.onCatchUp = (process, isMember) => {
+    if (crashesDue > 0) {
+      crashesDue--
+      // Its cursor is far ahead of what is flushed.
+      postgres.writeElsewhere(1_000)
+      simulation.after(simulation.random() * 20, () => crash(process))
+    }
+    const replica = replicaOf(process)
+    if (replica?.link.heldReplies !== undefined) {
+      simulation.after(simulation.between(5, 50), () => replica.link.letReplies())
+    }
+    // A commit that waits for somebody's catch-up waits for one that was forgotten meanwhile, if there is one.
+    if (plan.late && (replica?.isServing === false || (isMember && isSomebodyForgotten()))) return
+    if (plan.late && replica !== undefined && !soonOver() && Array.from(held).some(({ owner }) => owner !== process)) {
+      overtake(replica, isMember)
+    }
+    for (const each of held) {
+      if (each.owner !== process && held.delete(each)) simulation.after(simulation.random() * 2, each.commit)
+    }
+  }
+  postgres.holdCommit = (owner, commit) => {
+    if (soonOver() || !simulation.strikes("commits held", plan.heldCommits)) return commit()
+    const each = { owner, commit }
+    held.add(each)
+    simulation.after(400, () => {
+      if (held.delete(each)) commit()
+    })
+  }
   world.onCommit = ({ owner }) => {
     if (soonOver()) return
     const replica = replicaOf(owner)
-    if (replica !== undefined && simulation.chance(plan.struckCommits)) {
+    if (replica !== undefined && simulation.strikes("committers struck", plan.struckCommits)) {
       tell(replica, "is struck after its commit")
       const length = simulation.random() * 1_000
-      const strike = simulation.pick([
-        pause,
-        kill,
-        () => replica.link.cut(length),
-        () => replica.link.blackHole(length)
-      ])
+      const strike = simulation.pick([pause, kill, cut, blackHole])
       simulation.after(simulation.random() * 10, () => strike(replica, length))
     }
     for (const other of world.replicas) {
       const age = simulation.now - (postgres.caughtUp.get(other.process) ?? 0)
-      if (other === replica || !simulation.chance(plan.struckOthers * (age < 10 ? 1 : 0.3))) continue
-      const length = simulation.random() * 1_500
+      if (plan.opposed && owner !== world.replicas[0]?.process) continue
+      const renewed = age < (plan.opposed ? 4 : 25)
+      if (other === replica) continue
+      const likely = plan.struckOthers * (renewed ? 1 : plan.opposed ? 0.05 : 0.3)
+      if (!simulation.strikes("others struck by a commit", likely)) continue
+      const length = plan.opposed ? 1_500 : simulation.random() * 1_500
       tell(other, `becomes unreachable at that moment for ${length.toFixed(0)} ms`)
-      const strike = simulation.pick([() => other.link.cut(length), () => other.link.blackHole(length)])
+      // Who is cut off in the midst of a renewal may still be sent its reply.
+      const strike = plan.late ? blackHole : simulation.pick([cut, blackHole])
+      if (plan.wallSteps > 0) stepWallClock(other, simulation.pick([-3_000, -500]))
       // What the server has sent already may still arrive.
-      simulation.after(simulation.pick([0, 1, 20]), strike)
+      simulation.after(simulation.pick(plan.opposed ? [0, 0.5] : [0, 1, 20]), () => strike(other, length))
     }
   }
   world.disk.onCopied = (process) => {
     const replica = replicaOf(process)
-    if (soonOver() || replica === undefined || !simulation.chance(plan.struckCopies)) return
-    pause(replica, 1_300)
+    if (soonOver() || replica === undefined || replica.process.state !== "up") return
+    if (!simulation.strikes("copies swept from a frozen publisher", plan.struckCopies)) return
+    pause(replica, 1_700)
     const sweeper = simulation.pick(world.replicas.filter((candidate) => candidate !== replica))
     simulation.after(1_250, () => sweeper.handle(collecting, () => {}))
   }
   simulation.after(faultsEnd, () => {
     plan.weather.failing = 0
+    plan.weather.unanswered = 0
     plan.weather.stalling = 0
+    plan.weather.stallingCatchUps = 0
     world.disk.failing = 0
     plan.disconnects = 0
     plan.mishaps.lost = 0
+    plan.mishaps.delayed = 0
+    plan.mishaps.deaf = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
   })

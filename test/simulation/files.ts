@@ -48,13 +48,13 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
   const io = <A, E = never>(operation: string, path: string, work: () => Result.Result<A, E>, slowest = 2) =>
     Effect.callback<A, E | FileFailure>((resume) => {
       // What was begun goes on when its caller is interrupted or frozen; only the answer is late.
-      simulation.after(simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest), () => {
+      simulation.after(simulation.random() * (simulation.strikes("files slow", disk.slow) ? 100 : slowest), () => {
         if (process.state === "dead") return
-        const result: Result.Result<A, E | FileFailure> = simulation.chance(disk.failing)
+        const result: Result.Result<A, E | FileFailure> = simulation.strikes("files failed", disk.failing)
           ? Result.fail(new FileFailure({ operation, path, code: "EIO", detail: "input/output error" }))
           : work()
         process.after(
-          simulation.random() * (simulation.chance(disk.slow) ? 100 : slowest),
+          simulation.random() * (simulation.strikes("files slow", disk.slow) ? 100 : slowest),
           () => resume(Effect.fromResult(result))
         )
       })

@@ -15,6 +15,11 @@ export class AdvisoryLocks {
   readonly #held = new Map<string, { readonly owner: Connection; times: number }>()
   readonly #waiting = new Map<string, Array<Waiting>>()
 
+  /** How many are held now. */
+  get held(): number {
+    return this.#held.size
+  }
+
   tryLock(key: string, owner: Connection): boolean {
     const held = this.#held.get(key)
     if (held !== undefined && held.owner !== owner) return false

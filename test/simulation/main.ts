@@ -1,8 +1,10 @@
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
-import { mutants } from "./mutants.ts"
+import { type Mutant, mutants } from "./mutants.ts"
 import { checkMutants } from "./mutate.ts"
+import { seedsWith } from "./Plan.ts"
 import { batchesOf, runSeeds } from "./runSeeds.ts"
+import { addTo, noFaults } from "./Tally.ts"
 import type { Report } from "./worker.ts"
 
 const usage = `npm run simulate -- [options]
@@ -10,6 +12,8 @@ const usage = `npm run simulate -- [options]
   --seed S         the first of them (drawn from the clock)
   --mutant NAME    with this mutant's bug
   --mutants        every mutant, and a table of how many seeds catch each
+  --only NAMES     these mutants, by commas
+  --until K        each until K seeds have caught it, or until it had all of --seeds (5)
   --workers N      processes (one a core)
   --list           the mutants`
 
@@ -19,6 +23,8 @@ const { values } = parseArgs({
     seed: { type: "string" },
     mutant: { type: "string" },
     mutants: { type: "boolean" },
+    only: { type: "string" },
+    until: { type: "string" },
     workers: { type: "string" },
     list: { type: "boolean" },
     help: { type: "boolean" }
@@ -33,14 +39,24 @@ const workers = Number(values.workers ?? availableParallelism())
 const simulate = async (first: number, count: number, mutant: string | undefined) => {
   const started = performance.now()
   const failed: Array<Report> = []
+  const tally: Record<string, number> = noFaults()
+  const counters: Record<string, number> = {}
+  let done = 0
   const totals = { reads: 0, failures: 0, steps: 0, stalest: 0, executions: 0 }
   await runSeeds(batchesOf(seedsFrom(first, count), mutant), (report) => {
+    addTo(tally, report.tally)
+    addTo(counters, report.counters)
     totals.reads += report.reads
     totals.failures += report.failures
     totals.steps += report.steps
     totals.executions += report.executions
     totals.stalest = Math.max(totals.stalest, report.stalest)
-    if (report.violations.length > 0) failed.push(report)
+    // A long run says at once what it has found, and how far it is.
+    if (report.violations.length > 0) {
+      failed.push(report)
+      console.error(`seed ${report.seed}: ${report.violations[0]}`)
+    }
+    if (++done % 500 === 0) console.error(`${done} of ${count} seeds, ${failed.length} with violations`)
   }, { workers })
   failed.sort((one, other) => one.seed - other.seed)
   const [shown] = failed
@@ -60,42 +76,59 @@ const simulate = async (first: number, count: number, mutant: string | undefined
     }% of them errors; ${totals.steps} steps; ` +
       `${totals.executions} executions; the stalest answer was superseded for ${totals.stalest.toFixed(0)} ms`
   )
+  const list = (figures: Readonly<Record<string, number>>) =>
+    Object.entries(figures).map(([name, figure]) => `${name} ${figure}`).join(", ")
+  console.log(`What befell them: ${list(tally)}`)
+  console.log(`What the replicas that lived at the end counted: ${list(counters)}`)
   if (failed.length > 0) process.exitCode = 1
 }
 
-/** Runs every mutant, and prints how many seeds catch each. */
-const simulateMutants = async (first: number, count: number) => {
+/** Runs mutants until enough seeds have caught each, and prints how many had to be tried. */
+const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, count: number, enough: number) => {
   checkMutants()
-  const caught = new Map(
-    mutants.map(({ name }) => [name, { seeds: new Set<number>(), first: Infinity, by: new Set<string>() }])
+  const found = new Map(
+    chosen.map(({ name }) => [name, { tried: 0, caught: 0, first: Infinity, by: new Set<string>() }])
   )
-  // Mutant by mutant: a worker keeps one mutant's code warm.
   await runSeeds(
-    mutants.flatMap(({ name }) => batchesOf(seedsFrom(first, count), name, 50)),
+    // Mutant by mutant: a worker keeps one mutant's code warm.
+    chosen.flatMap(({ name, under }) => batchesOf(seedsWith(under, first, count), name, 3)),
     ({ mutant = "", seed, violations }) => {
-      const entry = caught.get(mutant)
-      if (entry === undefined || violations.length === 0) return
-      entry.seeds.add(seed)
+      const entry = found.get(mutant)
+      if (entry === undefined) return
+      entry.tried++
+      if (violations.length === 0) return
+      entry.caught++
       entry.first = Math.min(entry.first, seed)
       for (const violation of violations) entry.by.add(violation.slice(0, 2))
+      if (entry.caught === enough) console.error(`${mutant}: ${enough} of ${entry.tried}`)
     },
-    { workers }
+    { isOver: ({ mutant = "" }) => (found.get(mutant)?.caught ?? 0) >= enough, workers }
   )
-  const rows = mutants.map(({ bug, name }) => {
-    const { by, first: seed, seeds } = caught.get(name) ?? { by: new Set<string>(), first: Infinity, seeds: new Set() }
-    return [name, bug, String(seeds.size), seeds.size === 0 ? "none" : String(seed), Array.from(by).sort().join(" ")]
+  const rows = chosen.map(({ bug, name, under = "" }) => {
+    const { by, caught, first, tried } = found.get(name) ?? { by: new Set<string>(), caught: 0, first: 0, tried: 0 }
+    const earliest = caught === 0 ? "none" : String(first)
+    return [name, bug, under, String(tried), String(caught), earliest, Array.from(by).sort().join(" ")]
   })
-  const table = [["Mutant", "Bug", `of ${count} seeds`, "first", "by"], ["---", "---", "---:", "---:", "---"], ...rows]
+  const table = [
+    ["Mutant", "The bug", "Under", "Seeds tried", "caught it", "the first", "by"],
+    ["---", "---", "---", "---:", "---:", "---:", "---"],
+    ...rows
+  ]
   console.log(table.map((row) => `| ${row.join(" | ")} |`).join("\n"))
-  const survivors = rows.filter((row) => row[3] === "none")
-  console.log(`\n${mutants.length - survivors.length} of ${mutants.length} mutants caught`)
-  if (survivors.length > 0) process.exitCode = 1
+  const survivors = rows.filter((row) => row[5] === "none").map(([name]) => name)
+  console.log(`\n${chosen.length - survivors.length} of ${chosen.length} mutants were caught`)
+  if (survivors.length === 0) return
+  console.log(`Not caught: ${survivors.join(", ")}`)
+  process.exitCode = 1
 }
 
 if (values.help === true) console.log(usage)
 else if (values.list === true) { for (const { bug, name } of mutants) console.log(`${name.padEnd(28)} ${bug}`) }
-else if (values.mutants === true) await simulateMutants(Number(values.seed ?? 0), Number(values.seeds ?? 200))
-else if (values.mutant !== undefined && !mutants.some(({ name }) => name === values.mutant)) {
+else if (values.mutants === true) {
+  const names = values.only?.split(",")
+  const chosen = names === undefined ? mutants : mutants.filter(({ name }) => names.includes(name))
+  await simulateMutants(chosen, Number(values.seed ?? 0), Number(values.seeds ?? 200), Number(values.until ?? 5))
+} else if (values.mutant !== undefined && !mutants.some(({ name }) => name === values.mutant)) {
   console.error(`There is no mutant ${values.mutant}; --list names them`)
   process.exitCode = 2
 } else {

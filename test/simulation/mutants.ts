@@ -1,9 +1,13 @@
+import type { Circumstance } from "./Plan.ts"
+
 /** One bug: in these files, this text is replaced by that one. */
 export interface Mutant {
   readonly name: string
   /** What somebody would have got wrong. */
   readonly bug: string
   readonly edits: ReadonlyArray<{ readonly file: string; readonly find: string; readonly replace: string }>
+  /** What a seed must have drawn for the bug to show: others would only cost time. */
+  readonly under?: Circumstance
 }
 
 const mutant = (name: string, bug: string, file: string, find: string, replace: string): Mutant => ({
@@ -17,6 +21,8 @@ const and = (first: Mutant, file: string, find: string, replace: string): Mutant
   edits: [...first.edits, { file, find, replace }]
 })
 
+const under = (circumstance: Circumstance, bug: Mutant): Mutant => ({ ...bug, under: circumstance })
+
 const barrier = "src/coordination/Barrier.ts"
 const cacheTable = "src/store/CacheTable.ts"
 const engine = "src/cache/CoherentCache.ts"
@@ -26,6 +32,7 @@ const memory = "src/coordination/RealmMemory.ts"
 const messages = "src/coordination/changeMessages.ts"
 const publish = "src/lifecycle/publish.ts"
 const realmTable = "src/store/RealmTable.ts"
+const requestedRealm = "src/http/RequestedRealm.ts"
 const sourceCache = "src/cache/SourceCache.ts"
 const versionTable = "src/store/RealmVersionTable.ts"
 
@@ -39,12 +46,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "const known = lease.isHeld() ? memory.lookUp(urls) : undefined",
     "const known = memory.lookUp(urls)"
   ),
-  mutant(
-    "lease-from-reply",
-    "the lease is counted from the reply, not from before the renewal was sent",
-    lease,
-    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n",
-    "    until = monotonic() + span\n    wallUntil = clock.currentTimeMillisUnsafe() + span\n"
+  under(
+    "late",
+    mutant(
+      "lease-from-reply",
+      "the lease is counted from the reply, not from before the renewal was sent",
+      lease,
+      "    until = sentAt + span\n    wallUntil = sentAtWall + span\n",
+      "    until = monotonic() + span\n    wallUntil = clock.currentTimeMillisUnsafe() + span\n"
+    )
   ),
   and(
     mutant(
@@ -63,41 +73,56 @@ export const mutants: ReadonlyArray<Mutant> = [
     })))
     Deferred.doneUnsafe(granted`
   ),
-  mutant(
-    "wall-clock",
-    "the lease is measured on the wall clock only",
-    lease,
-    "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
-    "if (clock.currentTimeMillisUnsafe() < wallUntil) return true"
+  under(
+    "wall clock steps",
+    mutant(
+      "wall-clock",
+      "the lease is measured on the wall clock only",
+      lease,
+      "if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true",
+      "if (clock.currentTimeMillisUnsafe() < wallUntil) return true"
+    )
   ),
-  mutant(
-    "drift-ignored-by-holder",
-    "the lease lasts its whole length on a clock that may run slow",
-    lease,
-    "const span = self.leaseMillis * (1 - drift)",
-    "const span = self.leaseMillis"
+  under(
+    "opposed",
+    mutant(
+      "drift-ignored-by-holder",
+      "the lease lasts its whole length on a clock that may run slow",
+      lease,
+      "const span = self.leaseMillis * (1 - drift)",
+      "const span = self.leaseMillis"
+    )
   ),
-  mutant(
-    "drift-ignored-by-publisher",
-    "the publisher waits for the lease's length on a clock that may run fast",
-    barrier,
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis))"
+  under(
+    "opposed",
+    mutant(
+      "drift-ignored-by-publisher",
+      "the publisher waits for the lease's length on a clock that may run fast",
+      barrier,
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis))"
+    )
   ),
-  mutant(
-    "grant-before-apply",
-    "the lease is granted when the membership is renewed, before the catch-up is applied",
-    lease,
-    "    const caughtUp = yield* session.catchUp(position?.cursor)\n",
-    "    until = sentAt + span\n    wallUntil = sentAtWall + span\n" +
-      "    const caughtUp = yield* session.catchUp(position?.cursor)\n"
+  under(
+    "late",
+    mutant(
+      "grant-before-apply",
+      "the lease is granted when the membership is renewed, before the catch-up is applied",
+      lease,
+      "    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+      "    until = sentAt + span\n    wallUntil = sentAtWall + span\n" +
+        "    const caughtUp = yield* session.catchUp(position?.cursor)\n"
+    )
   ),
-  mutant(
-    "register-after-catch-up",
-    "the membership is made after the generations were read",
-    lease,
-    "    if (!(yield* session.renew)) yield* session.register\n    const caughtUp = yield* session.catchUp(position?.cursor)\n",
-    "    const caughtUp = yield* session.catchUp(position?.cursor)\n    if (!(yield* session.renew)) yield* session.register\n"
+  under(
+    "late",
+    mutant(
+      "register-after-catch-up",
+      "the membership is made after the generations were read",
+      lease,
+      "    if (!(yield* session.renew)) yield* session.register\n    const caughtUp = yield* session.catchUp(position?.cursor)\n",
+      "    const caughtUp = yield* session.catchUp(position?.cursor)\n    if (!(yield* session.renew)) yield* session.register\n"
+    )
   ),
   mutant(
     "no-membership-needed",
@@ -114,12 +139,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "realms: continuous ? caughtUp.realms : [], continuous }",
     "realms: [], continuous }"
   ),
-  mutant(
-    "cursor-over-crash",
-    "a cursor is kept although the database's incarnation has changed",
-    lease,
-    "    const continuous = sameDatabase && !wentBack\n",
-    "    const continuous = position !== undefined\n"
+  under(
+    "crashes",
+    mutant(
+      "cursor-over-crash",
+      "a cursor is kept although the database's incarnation has changed",
+      lease,
+      "    const continuous = sameDatabase && !wentBack\n",
+      "    const continuous = position !== undefined\n"
+    )
   ),
   mutant(
     "cursor-past-open",
@@ -134,6 +162,18 @@ export const mutants: ReadonlyArray<Mutant> = [
     messages,
     "        for (const { generation, realmUrl } of event.realms) {\n",
     "        for (const { generation, realmUrl } of event.realms.slice(1)) {\n"
+  ),
+  and(
+    mutant(
+      "cursor-not-kept",
+      "a new session starts its catch-up at the present, as if nothing had moved while it was away",
+      lease,
+      "    const session = yield* sessions.open(self)\n",
+      "    const session = yield* sessions.open(self)\n    position = undefined\n"
+    ),
+    lease,
+    "const sameDatabase = position?.identity",
+    "const sameDatabase = position === undefined || position.identity"
   ),
   // What a replica knows
   mutant(
@@ -165,6 +205,33 @@ export const mutants: ReadonlyArray<Mutant> = [
     ""
   ),
   mutant(
+    "older-row-taken",
+    "a row is taken although a newer generation was heard or shown",
+    memory,
+    "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
+    "\n"
+  ),
+  under(
+    "crashes",
+    mutant(
+      "reset-leaves-readings",
+      "a row that was being read when PostgreSQL crashed is taken under the new incarnation",
+      memory,
+      "    for (const reading of this.#readings) reading.void = true\n",
+      ""
+    )
+  ),
+  under(
+    "crashes",
+    mutant(
+      "reset-leaves-realms",
+      "what was known before a crash of PostgreSQL is kept after it",
+      messages,
+      "if (!event.continuous) return memory.reset()",
+      "if (!event.continuous) return"
+    )
+  ),
+  mutant(
     "absence-kept",
     "that there is no such realm stays known when it is published",
     memory,
@@ -184,6 +251,45 @@ export const mutants: ReadonlyArray<Mutant> = [
     generations,
     "    const batch = next\n    next = undefined\n    if (batch === undefined) {",
     "    const batch = next\n    if (batch === undefined || Deferred.isDoneUnsafe(batch.views)) {\n      next = undefined"
+  ),
+  under(
+    "serve",
+    mutant(
+      "absence-unmarked",
+      "without PostgreSQL, that there is no such realm is said from memory and without a warning",
+      generations,
+      "if (known === undefined || known.length === 0) return yield* error",
+      "if (known === undefined) return yield* error"
+    )
+  ),
+  under(
+    "serve",
+    mutant(
+      "unconfirmed-unmarked",
+      "without PostgreSQL, memory is served without a warning",
+      generations,
+      "return known.map((view): RealmView => ({ ...view, unconfirmed: true }))",
+      "return known"
+    )
+  ),
+  and(
+    mutant(
+      "token-not-enforced",
+      "the least generation that a request insists on is not looked at",
+      requestedRealm,
+      "  return enough || named === 0 ? known :",
+      "  return enough || known !== undefined || named === 0 ? known :"
+    ),
+    requestedRealm,
+    "  if (token > current) return",
+    "  if (token > current && version !== undefined) return"
+  ),
+  mutant(
+    "newest-for-any-version",
+    "a request for @generation is answered from the newest version",
+    versionTable,
+    "rows.find((row) => row.generation <= generation)",
+    "rows[0]"
   ),
   // Acknowledgements
   and(
@@ -205,12 +311,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (generation >= watch.generation) acknowledged(watch, b)",
     "if (generation > 0) acknowledged(watch, b)"
   ),
-  mutant(
-    "ack-across-boots",
-    "twins are one member: the boot's id is the replica's",
-    "src/coordination/Membership.ts",
-    "bootId: crypto.randomUUID()",
-    "bootId: replicaId"
+  under(
+    "twins",
+    mutant(
+      "ack-across-boots",
+      "twins are one member: the boot's id is the replica's",
+      "src/coordination/Membership.ts",
+      "bootId: crypto.randomUUID()",
+      "bootId: replicaId"
+    )
   ),
   // The barrier
   mutant(
@@ -227,12 +336,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "Math.min(longest, patience)",
     "Math.min(longest / 10, patience)"
   ),
-  mutant(
-    "own-lease-only",
-    "a publisher waits for as long as its own lease, whatever the others' are",
-    barrier,
-    "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
-    "const longest = lease.self.leaseMillis * (1 + drift)"
+  under(
+    "different leases",
+    mutant(
+      "own-lease-only",
+      "a publisher waits for as long as its own lease, whatever the others' are",
+      barrier,
+      "const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)",
+      "const longest = lease.self.leaseMillis * (1 + drift)"
+    )
   ),
   mutant(
     "forgets-who-renewed",
@@ -240,6 +352,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     "src/store/ReplicaTable.ts",
     "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
     "tables.replicas.delete(bootId)"
+  ),
+  mutant(
+    "forgets-too-early",
+    "a member counts as dead after a third of its lease without a renewal",
+    barrier,
+    "(silence.get(member.bootId)?.since ?? now) >= member.leaseMillis * (1 + drift)",
+    "(silence.get(member.bootId)?.since ?? now) >= member.leaseMillis / 3"
   ),
   mutant(
     "silence-from-first-sight",
@@ -256,33 +375,75 @@ export const mutants: ReadonlyArray<Mutant> = [
     "  yield* invalidation.clearLocalSourceCaches(change)\n",
     ""
   ),
-  mutant(
-    "commit-without-comparison",
-    "a publish commits whatever the realm's generation is by now",
-    realmTable,
-    "if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()\n",
-    ""
+  under(
+    "acknowledgements before news",
+    mutant(
+      "write-not-applied-here",
+      "whoever writes goes on answering from its memory until it hears of it",
+      "src/lifecycle/Invalidation.ts",
+      "        yield* clearLocalSourceCaches(change)\n        return change\n",
+      "        return change\n"
+    )
   ),
-  mutant(
-    "copy-not-announced",
-    "a publish commits a copy that the sweeper has taken away",
-    versionTable,
-    "if (!tables.copies.delete(directory)) return false",
-    "tables.copies.delete(directory)"
+  under(
+    "struck commits",
+    mutant(
+      "commit-of-another",
+      "a publish whose reply was lost takes whatever is published by now for its own",
+      publish,
+      "if (row?.state !== \"live\" || row.directory !== directory) return yield* error",
+      "if (row?.state !== \"live\") return yield* error"
+    )
   ),
-  mutant(
-    "copy-removed-unproven",
-    "a publish whose commit was not confirmed removes its files",
-    publish,
-    "if (!kept.some((version) => version.directory === directory)) yield* files",
-    "yield* files"
+  under(
+    "lost write locks",
+    mutant(
+      "commit-without-comparison",
+      "a publish commits whatever the realm's generation is by now",
+      realmTable,
+      "if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()\n",
+      ""
+    )
   ),
-  mutant(
-    "newest-version-expires",
-    "the collector does not spare the version that is served",
-    versionTable,
-    "place(row) > keep && row.createdAtMillis",
-    "place(row) >= 1 && row.createdAtMillis"
+  under(
+    "struck copies",
+    mutant(
+      "copy-not-announced",
+      "a publish commits a copy that the sweeper has taken away",
+      versionTable,
+      "if (!tables.copies.delete(directory)) return false",
+      "tables.copies.delete(directory)"
+    )
+  ),
+  under(
+    "struck copies",
+    mutant(
+      "copy-not-swept",
+      "the sweeper removes a copy and leaves its announcement",
+      versionTable,
+      "              for (const { directory } of old) tables.copies.delete(directory)\n",
+      ""
+    )
+  ),
+  under(
+    "struck commits",
+    mutant(
+      "copy-removed-unproven",
+      "a publish whose commit was not confirmed removes its files",
+      publish,
+      "if (!kept.some((version) => version.directory === directory)) yield* files",
+      "yield* files"
+    )
+  ),
+  under(
+    "collections",
+    mutant(
+      "newest-version-expires",
+      "the collector does not spare the version that is served",
+      versionTable,
+      "place(row) > keep && row.createdAtMillis",
+      "place(row) >= 1 && row.createdAtMillis"
+    )
   ),
   // L1
   mutant(
@@ -318,6 +479,36 @@ export const mutants: ReadonlyArray<Mutant> = [
     "          const { fence, token } = view\n",
     "          const { fence } = view\n          const token = fence.capture()\n"
   ),
+  under(
+    "crashes",
+    mutant(
+      "fence-of-another-life",
+      "a file's token is held against the fence of the realm as it was known anew",
+      sourceCache,
+      "entry.fence === view.fence &&",
+      "true &&"
+    )
+  ),
+  under(
+    "disconnects",
+    mutant(
+      "first-leaver-stops-all",
+      "a run stops when one of its readers leaves",
+      engine,
+      "if (--flight.waiters > 0) return Effect.void",
+      "if (--flight.waiters > 1e9) return Effect.void"
+    )
+  ),
+  under(
+    "disconnects",
+    mutant(
+      "stopped-run-stays",
+      "a run that its last reader has stopped stays in the book",
+      engine,
+      "        if (flights.get(id) === flight) flights.delete(id)\n        return flight.fiber",
+      "        return flight.fiber"
+    )
+  ),
   mutant(
     "source-fence-not-checked",
     "a cached file is served although it was voided",
@@ -334,6 +525,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     "row?.values && row.contentKey"
   ),
   mutant(
+    "floor-not-raised",
+    "a publish does not raise the floor of definitions",
+    realmTable,
+    "                wipeFloor: generation,\n                definitionFloor: generation,\n                state: \"live\"",
+    "                wipeFloor: generation,\n                definitionFloor: tables.realms.get(realm.realmUrl)?.definitionFloor ?? 0,\n                state: \"live\""
+  ),
+  mutant(
+    "wipe-not-raised",
+    "invalidating a realm does not raise the floor of definitions",
+    realmTable,
+    "definitionFloor: scope === \"paths\" ? row.definitionFloor : generation\n          })),",
+    "definitionFloor: row.definitionFloor\n          })),"
+  ),
+  mutant(
     "tombstone-not-written",
     "an invalidated path leaves no tombstone",
     "src/lifecycle/Invalidation.ts",
@@ -347,47 +552,75 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (existing === undefined || existing.generation < generation) {",
     "if (existing !== undefined && existing.generation < generation) {"
   ),
-  mutant(
-    "write-over-newer",
-    "a slow writer replaces a newer row or tombstone",
-    cacheTable,
-    "token.generation < floor || existing > token.generation) {",
-    "token.generation < floor) {"
+  under(
+    "slow writes",
+    mutant(
+      "write-over-newer",
+      "a slow writer replaces a newer row or tombstone",
+      cacheTable,
+      "token.generation < floor || existing > token.generation) {",
+      "token.generation < floor) {"
+    )
   ),
-  mutant(
-    "incarnation-not-checked",
-    "a writer from before a crash of PostgreSQL is let in after it",
-    cacheTable,
-    "if (token.incarnation !== tables.incarnation || token.generation",
-    "if (token.generation"
+  under(
+    "crashes",
+    mutant(
+      "incarnation-not-checked",
+      "a writer from before a crash of PostgreSQL is let in after it",
+      cacheTable,
+      "if (token.incarnation !== tables.incarnation || token.generation",
+      "if (token.generation"
+    )
   ),
-  mutant(
-    "insert-floor-not-checked",
-    "a writer is let in whose tombstone was collected",
-    cacheTable,
-    "Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)",
-    "tables.realms.get(realmUrl)?.[floorName] ?? 0"
+  under(
+    "collections",
+    mutant(
+      "insert-floor-not-checked",
+      "a writer is let in whose tombstone was collected",
+      cacheTable,
+      "Math.max(tables.realms.get(realmUrl)?.[floorName] ?? 0, tables.insertFloors.get(realmUrl) ?? 0)",
+      "tables.realms.get(realmUrl)?.[floorName] ?? 0"
+    )
   ),
   // Coalescing
-  mutant(
-    "woken-before-row",
-    "the winner gives its lock back before its row is written",
-    "src/cache/populate.ts",
-    "const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(\n      Effect.catch(lost(true))\n    )",
-    "yield* Effect.forkDetach(Effect.ignore(options.shared.write(realmUrl, path, contentKey, token, value)))\n    const accepted = true"
+  under(
+    "healthy",
+    mutant(
+      "woken-before-row",
+      "the winner gives its lock back before its row is written",
+      "src/cache/populate.ts",
+      "const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(\n      Effect.catch(lost(true))\n    )",
+      "yield* Effect.forkDetach(Effect.ignore(options.shared.write(realmUrl, path, contentKey, token, value)))\n    const accepted = true"
+    )
   ),
-  mutant(
-    "winner-does-not-look",
-    "the winner does not look for the row that came before its lock",
-    "src/cache/populate.ts",
-    "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
-    "          Option.isSome(row) ? work : work"
+  under(
+    "healthy",
+    mutant(
+      "winner-does-not-look",
+      "the winner does not look for the row that came before its lock",
+      "src/cache/populate.ts",
+      "          Option.isSome(row) ? Effect.succeed({ value: row.value, origin: \"joined\" }) : work",
+      "          Option.isSome(row) ? work : work"
+    )
   ),
-  mutant(
-    "no-coordination",
-    "everybody who finds no row computes one",
-    "src/coordination/PopulateCoordinator.ts",
-    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone",
-    "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.asSome(restore(run))"
+  under(
+    "healthy",
+    mutant(
+      "lock-kept",
+      "the winner does not give its lock back",
+      "src/coordination/PopulateCoordinator.ts",
+      "Effect.ensuring(Effect.asSome(restore(run)), locks.release(key))",
+      "Effect.asSome(restore(run))"
+    )
+  ),
+  under(
+    "healthy",
+    mutant(
+      "no-coordination",
+      "everybody who finds no row computes one",
+      "src/coordination/PopulateCoordinator.ts",
+      "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.succeedNone",
+      "held ? Effect.ensuring(Effect.asSome(restore(run)), locks.release(key)) : Effect.asSome(restore(run))"
+    )
   )
 ]

@@ -8,6 +8,9 @@ import type { Simulation } from "./Simulation.ts"
 /** What may happen to a message on its way to one listener. */
 export interface Mishaps {
   lost: number
+  delayed: number
+  /** How many listeners hear nothing although their connection is alive. */
+  deaf: number
   duplicated: number
   reordered: number
 }
@@ -31,6 +34,7 @@ export class Channels {
 
   /** Hears what is sent to all, or to this boot, until its connection has ended. */
   listen(connection: Connection, bootId: string, hear: (message: Message) => void): void {
+    if (this.#simulation.strikes("listeners deaf", this.#mishaps.deaf)) return
     const listener = { connection, bootId, hear }
     this.#listeners.add(listener)
     connection.onServer(() => this.#listeners.delete(listener))
@@ -38,14 +42,20 @@ export class Channels {
 
   send(message: Message, to?: string): void {
     const simulation = this.#simulation
-    const { duplicated, lost, reordered } = this.#mishaps
+    const { delayed, duplicated, lost, reordered } = this.#mishaps
     for (const { bootId, connection, hear } of this.#listeners) {
       if (to !== undefined && to !== bootId) continue
-      if (simulation.chance(lost)) continue
-      for (let copies = simulation.chance(duplicated) ? 2 : 1; copies > 0; copies--) {
+      if (simulation.strikes("notifications lost", lost)) continue
+      // What is delayed holds up all that comes after it on this connection; what is reordered does not.
+      if (simulation.strikes("notifications delayed", delayed)) {
+        connection.push(() => hear(message), simulation.between(0, 600))
+        continue
+      }
+      for (let copies = simulation.strikes("notifications duplicated", duplicated) ? 2 : 1; copies > 0; copies--) {
         const deliver = () => connection.push(() => hear(message))
-        if (simulation.chance(reordered)) simulation.after(simulation.between(0, 400), deliver)
-        else deliver()
+        if (simulation.strikes("notifications reordered", reordered)) {
+          simulation.after(simulation.between(0, 400), deliver)
+        } else deliver()
       }
     }
   }

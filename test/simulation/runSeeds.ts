@@ -26,7 +26,10 @@ export const runSeeds = async (
 
 const work = (next: () => Batch | undefined, tell: (report: Report) => void) =>
   new Promise<void>((resolve, reject) => {
-    const worker: ChildProcess = fork(new URL("./worker.ts", import.meta.url), { execArgv: [] })
+    const worker: ChildProcess = fork(new URL("./worker.ts", import.meta.url), {
+      // Most of what a run makes is short-lived, and its errors need no stack.
+      execArgv: ["--max-semi-space-size=32", "--stack-trace-limit=0"]
+    })
     const give = () => {
       const batch = next()
       if (batch === undefined) worker.disconnect()

@@ -3,7 +3,7 @@ import { type CatchUp, type Message, type Session, Sessions } from "../../src/co
 import { DatabaseError } from "../../src/domain/errors.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import type { MemoryTables } from "../../src/store/MemoryDatabase.ts"
-import type { Link } from "./Link.ts"
+import { type Link, sessionPurpose } from "./Link.ts"
 import type { Channels } from "./notifications.ts"
 import type { Postgres } from "./Postgres.ts"
 
@@ -13,9 +13,9 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
     Sessions,
     Sessions.of({
       open: Effect.fnUntraced(function*(member) {
-        const lost = (cause: string) => new DatabaseError({ operation: "keep the session", cause: new Error(cause) })
+        const lost = (cause: string) => new DatabaseError({ operation: sessionPurpose, cause: new Error(cause) })
         const connection = yield* Effect.acquireRelease(
-          link.connect("keep the session"),
+          link.connect(sessionPurpose),
           (opened) => Effect.sync(() => opened.end())
         )
         const inbox = yield* Queue.unbounded<Message, DatabaseError>()
@@ -58,6 +58,7 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
           catchUp: (cursor) =>
             query<CatchUp>("catch up", (answer) => {
               postgres.caughtUp.set(link.process, link.simulation.now)
+              postgres.onCatchUp(link.process, postgres.committed.get("replicas")?.has(member.bootId) === true)
               answer({
                 identity: postgres.incarnation,
                 cursor: String(postgres.xmin),

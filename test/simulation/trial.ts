@@ -4,6 +4,7 @@ import { History } from "./History.ts"
 import { draw, faultsEnd, healed, patience } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import { Simulation } from "./Simulation.ts"
+import { addTo, type Tally } from "./Tally.ts"
 import { resolve } from "./Truth.ts"
 import { publishedUrls, sourceUrl, World } from "./World.ts"
 
@@ -17,6 +18,10 @@ export interface Outcome {
   readonly failures: number
   readonly stalest: number
   readonly executions: number
+  /** How often each fault happened. */
+  readonly tally: Tally
+  /** What the services of the replicas that lived at the end have counted. */
+  readonly counters: Readonly<Record<string, number>>
   readonly violations: ReadonlyArray<string>
   readonly lines: ReadonlyArray<string>
 }
@@ -30,12 +35,24 @@ export const runTrial = (seed: number): Outcome => {
   for (const place of plan.leases.keys()) world.boot(place)
   startFaults(world)
   for (let index = 0; index < 5; index++) startReader(world, faultsEnd + 1_500)
-  for (let index = 0; index < 2; index++) startWriter(world, `writer ${index}`, faultsEnd)
+  for (let index = 0; index < 3; index++) startWriter(world, `writer ${index}`, faultsEnd)
   simulation.run(healed)
   const open = askEverywhere(world)
-  while (open.size > 0 && simulation.now < healed + patience) simulation.run(simulation.now + 100)
+  // Where nothing has failed, whatever was asked before must have been answered too.
+  const isOpen = () => open.size > 0 || (plan.healthy && history.open.size > 0)
+  while (isOpen() && simulation.now < healed + patience) simulation.run(simulation.now + 100)
   for (const question of open) history.violated("I7", `${question} has no answer after ${patience} ms`)
-  if (plan.healthy) history.executions.check()
+  if (plan.healthy) {
+    for (const { name, place, realmUrl } of history.open) {
+      history.violated("I7", `replica ${place} has not answered ${realmUrl}${name}, though nothing has failed`)
+    }
+    simulation.run(simulation.now + 1_000)
+    const { held } = world.locks
+    if (held > 0) history.violated("I7", `${held} locks are still held, though everything is done`)
+    history.executions.check()
+  }
+  const counters: Record<string, number> = {}
+  for (const replica of world.replicas) addTo(counters, replica.counters ?? {})
   return {
     seed,
     hash: simulation.hash.toString(16).padStart(8, "0"),
@@ -44,6 +61,8 @@ export const runTrial = (seed: number): Outcome => {
     failures: history.failures,
     stalest: history.stalest,
     executions: history.executions.total,
+    tally: simulation.tally,
+    counters,
     violations: history.violations,
     lines: history.lines
   }

@@ -35,10 +35,13 @@ const run = async ({ mutant, seeds }: Batch) => {
     const outcome = runTrial(seed)
     const report: Report = { ...outcome, mutant, lines: outcome.violations.length > 0 ? outcome.lines : [] }
     process.send?.(report)
+    // Lets it be heard that whoever asked is gone.
+    await new Promise(setImmediate)
   }
   process.send?.("done")
 }
 
+process.on("disconnect", () => process.exit())
 process.on("message", (batch: Batch) => {
   run(batch).catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
