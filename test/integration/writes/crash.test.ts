@@ -40,7 +40,7 @@ const served = Effect.fnUntraced(function*(replica: Replica, place: Place) {
 const wholeVersion = Effect.fnUntraced(function*(replica: Replica, place: Place, candidates: ReadonlyArray<number>) {
   const files = yield* served(replica, place)
   const found = candidates.find((version) => files.has(`old${version + 1}.ts`))
-  assert.isDefined(found, `neither of ${candidates} in ${Array.from(files.keys()).join(" ")}`)
+  assert.isDefined(found, `neither of ${candidates.join(", ")} in ${Array.from(files.keys()).join(" ")}`)
   assert.deepStrictEqual(
     Object.fromEntries(files),
     Object.fromEntries(Object.keys(filesAt(found ?? 0)).map((name) => [name, found]))
