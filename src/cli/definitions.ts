@@ -81,7 +81,9 @@ export const describeDefinitions = ({ definitions, dependencies, error, module }
       ))
     }
   }
-  if (dependencies.length > 0) blocks.push(`made from these modules too:\n${dependencies.map((each) => `  ${each}`).join("\n")}`)
+  if (dependencies.length > 0) {
+    blocks.push(`made from these modules too:\n${dependencies.map((each) => `  ${each}`).join("\n")}`)
+  }
   return blocks.join("\n\n")
 }
 

@@ -172,9 +172,9 @@ export const entryOf = ({ source, view }: ModuleInView, row: DefinitionsRow): De
   definitions: row.definitions,
   imports: row.dependency_keys,
   dependencies: [
-    ...new Set(row.dependencies.map(({ path, realm, url }) =>
-      realm === null || path === null ? url : moduleUrl(realm, path)
-    ))
+    ...new Set(
+      row.dependencies.map(({ path, realm, url }) => realm === null || path === null ? url : moduleUrl(realm, path))
+    )
   ],
   error: row.error
 })

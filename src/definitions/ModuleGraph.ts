@@ -163,7 +163,9 @@ export const starsOf = (node: ModuleNode): ReadonlyArray<ModuleExport> =>
 const isErased = (each: ModuleExport) => each.kind === "type" || each.typeOnly === true
 
 const isSame = (a: Resolution, b: Resolution): boolean => {
-  if (a._tag === "Declared") return b._tag === "Declared" && a.node.url === b.node.url && a.export.name === b.export.name
+  if (a._tag === "Declared") {
+    return b._tag === "Declared" && a.node.url === b.node.url && a.export.name === b.export.name
+  }
   if (a._tag === "Whole") return b._tag === "Whole" && a.node.url === b.node.url
   if (a._tag === "Outside") return b._tag === "Outside" && a.module === b.module && a.name === b.name
   return a._tag === b._tag

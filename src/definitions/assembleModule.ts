@@ -89,8 +89,11 @@ const nodeOf = Effect.fnUntraced(function*(
   if (!isExecutable(source.canonicalPath)) return faulty("is not a module")
   return yield* analyses.get(view, source).pipe(
     Effect.map((analysis): GraphNode => ({ _tag: "Module", url, analysis })),
-    Effect.catchTag("TranspileError", ({ detail, line }) =>
-      Effect.succeed(faulty(`cannot be analysed: ${detail}${line === undefined ? "" : ` (line ${line})`}`)))
+    Effect.catchTag(
+      "TranspileError",
+      ({ detail, line }) =>
+        Effect.succeed(faulty(`cannot be analysed: ${detail}${line === undefined ? "" : ` (line ${line})`}`))
+    )
   )
 })
 

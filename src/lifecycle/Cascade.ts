@@ -42,10 +42,12 @@ export class Cascade extends Context.Service<Cascade, {
         counters.definitionsCascaded += voided.length
         const byRealm = Map.groupBy(voided, ({ realmUrl }) => realmUrl)
         yield* notifications.notify(
-          Array.from(byRealm, ([realmUrl, rows]) =>
-            moduleMessages(realmUrl, rows.map(({ path }) => moduleUrl(realmUrl, path)))).flat()
+          Array.from(
+            byRealm,
+            ([realmUrl, rows]) => moduleMessages(realmUrl, rows.map(({ path }) => moduleUrl(realmUrl, path)))
+          ).flat()
         )
-      }, turn.withPermit)
+      }, (following) => turn.withPermit(following))
 
       const changes = yield* Queue.sliding<Change>(backlog)
       yield* invalidation.subscribe((change) => {

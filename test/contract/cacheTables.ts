@@ -32,7 +32,14 @@ export const definitions = {
     ],
     dependency_keys: ["./base", "./all"],
     dependencies: [
-      { url: "http://a.example/b/all", realm: "http://a.example/b/", name: "all", path: null, generation: 3, hash: null }
+      {
+        url: "http://a.example/b/all",
+        realm: "http://a.example/b/",
+        name: "all",
+        path: null,
+        generation: 3,
+        hash: null
+      }
     ],
     depends_on: ["http://a.example/b/all"],
     depends_on_realms: ["http://a.example/b/"],

@@ -1,7 +1,12 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Counters } from "../../src/coordination/Counters.ts"
-import { type DefinitionMessage, globalMessage, moduleMessages, realmMessage } from "../../src/coordination/definitionMessages.ts"
+import {
+  type DefinitionMessage,
+  globalMessage,
+  moduleMessages,
+  realmMessage
+} from "../../src/coordination/definitionMessages.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import type { Event } from "../../src/coordination/Lease.ts"
 import { DefinitionGuard } from "../../src/definitions/DefinitionGuard.ts"

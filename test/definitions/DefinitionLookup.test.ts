@@ -67,15 +67,23 @@ live("a class has its own and its inherited members, with where each comes from"
     assert.deepStrictEqual(entry.dependencies, ["base.ts", "index.ts", "sub.ts"].map(urlOf))
   }))
 
-live("an edit of a base class makes exactly its dependents anew, and others are hits (S27)", () =>
-  Effect.gen(function*() {
-    yield* putAll(family)
-    assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 4, invalidated: 0, hits: 0 })
-    assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 0, invalidated: 0, hits: 4 })
-    yield* write("base.ts", "export class Base { a = 1; renamed() {} }")
-    assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 3, invalidated: 2, hits: 1 })
-    assert.deepStrictEqual(membersOf(yield* lookup(urlOf("subsub"))), ["b of Sub", "c of Sub", "a of Base", "renamed of Base"])
-  }))
+live(
+  "an edit of a base class makes exactly its dependents anew, and others are hits (S27)",
+  () =>
+    Effect.gen(function*() {
+      yield* putAll(family)
+      assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 4, invalidated: 0, hits: 0 })
+      assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 0, invalidated: 0, hits: 4 })
+      yield* write("base.ts", "export class Base { a = 1; renamed() {} }")
+      assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 3, invalidated: 2, hits: 1 })
+      assert.deepStrictEqual(membersOf(yield* lookup(urlOf("subsub"))), [
+        "b of Sub",
+        "c of Sub",
+        "a of Base",
+        "renamed of Base"
+      ])
+    })
+)
 
 live("an edit on disk that nobody was told of is seen by the dependents too", () =>
   Effect.gen(function*() {
@@ -109,18 +117,21 @@ live("a file that appears where an import led nowhere heals the export that need
     assert.strictEqual((yield* Effect.flip(lookup(urlOf("sub"), "Sub")))._tag, "DefinitionError")
   }))
 
-live("a file that comes to stand first for an alias takes over, for dependents as well (S25)", () =>
-  Effect.gen(function*() {
-    yield* putAll({
-      "base.js": "export class Base { js = 1 }",
-      "sub.ts": "import { Base } from './base'\nexport class Sub extends Base {}"
+live(
+  "a file that comes to stand first for an alias takes over, for dependents as well (S25)",
+  () =>
+    Effect.gen(function*() {
+      yield* putAll({
+        "base.js": "export class Base { js = 1 }",
+        "sub.ts": "import { Base } from './base'\nexport class Sub extends Base {}"
+      })
+      assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["js of Base"])
+      yield* write("base.ts", "export class Base { ts = 1 }")
+      assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["ts of Base"])
+      assert.strictEqual((yield* lookup(urlOf("base"), "Base")).declared.module, urlOf("base.ts"))
+      assert.strictEqual((yield* lookup(urlOf("base.js"), "Base")).declared.module, urlOf("base.js"))
     })
-    assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["js of Base"])
-    yield* write("base.ts", "export class Base { ts = 1 }")
-    assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["ts of Base"])
-    assert.strictEqual((yield* lookup(urlOf("base"), "Base")).declared.module, urlOf("base.ts"))
-    assert.strictEqual((yield* lookup(urlOf("base.js"), "Base")).declared.module, urlOf("base.js"))
-  }))
+)
 
 live("classes inherit across realms, and an edit there is seen here", () =>
   Effect.gen(function*() {
@@ -169,25 +180,28 @@ live("code of no realm is named and not followed", () =>
     assert.isTrue(entry.definitions.some(({ name }) => name === "*"))
   }))
 
-live("what is not there is not found: the realm, the module, the export, what is no module", () =>
-  Effect.gen(function*() {
-    yield* putAll({ "a.ts": "export const a = 1", "b.json": "{}", ".hidden.ts": "export const a = 1" })
-    for (
-      const [module, name] of [
-        ["http://nowhere.example/a", "a"],
-        ["not a URL", "a"],
-        ["file:///etc/passwd", "a"],
-        [urlOf("missing"), "a"],
-        [urlOf("b.json"), "default"],
-        [urlOf(".hidden.ts"), "a"],
-        [urlOf("../notes2/a"), "a"],
-        [urlOf("a"), "b"],
-        [notesUrl, "a"]
-      ] as const
-    ) {
-      assert.strictEqual((yield* Effect.flip(lookup(module, name)))._tag, "DefinitionNotFound", module)
-    }
-  }))
+live(
+  "what is not there is not found: the realm, the module, the export, what is no module",
+  () =>
+    Effect.gen(function*() {
+      yield* putAll({ "a.ts": "export const a = 1", "b.json": "{}", ".hidden.ts": "export const a = 1" })
+      for (
+        const [module, name] of [
+          ["http://nowhere.example/a", "a"],
+          ["not a URL", "a"],
+          ["file:///etc/passwd", "a"],
+          [urlOf("missing"), "a"],
+          [urlOf("b.json"), "default"],
+          [urlOf(".hidden.ts"), "a"],
+          [urlOf("../notes2/a"), "a"],
+          [urlOf("a"), "b"],
+          [notesUrl, "a"]
+        ] as const
+      ) {
+        assert.strictEqual((yield* Effect.flip(lookup(module, name)))._tag, "DefinitionNotFound", module)
+      }
+    })
+)
 
 live("what is cached is told without side effects", () =>
   Effect.gen(function*() {
@@ -237,7 +251,8 @@ live("clearing a realm or everything leaves nothing, here and in the shared tabl
     const other = (yield* createRealm({ publicUrl, name: "other" })).realmUrl
     yield* putFile(other, "a.ts", bytes("export const a = 1"))
     yield* putAll(family)
-    const cached = Effect.forEach([urlOf("sub"), `${other}a`], (url) => Effect.map(getCachedDefinitions(url), Option.isSome))
+    const cached = Effect.forEach([urlOf("sub"), `${other}a`], (url) =>
+      Effect.map(getCachedDefinitions(url), Option.isSome))
     const fill = Effect.all([lookup(urlOf("sub"), "Sub"), lookup(`${other}a`, "a")])
     yield* fill
     assert.deepStrictEqual(yield* cached, [true, true])
@@ -252,26 +267,31 @@ live("clearing a realm or everything leaves nothing, here and in the shared tabl
     )
   }))
 
-live("invalidating a module, by any of its names, voids it and its dependents, and nobody else (S27)", () =>
-  Effect.gen(function*() {
-    const { getCachedDefinitionsBatch, invalidate } = yield* DefinitionLookup
-    yield* putAll(family)
-    const modules = everyone.map(([module]) => urlOf(module))
-    for (const name of ["base", "base.ts"]) {
-      yield* lookUpAll
-      assert.deepStrictEqual([...(yield* getCachedDefinitionsBatch({ modules })).keys()], modules)
-      yield* invalidate(urlOf(name))
-      assert.deepStrictEqual([...(yield* getCachedDefinitionsBatch({ modules })).keys()], [urlOf("unrelated")])
-      assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 3, invalidated: 2, hits: 1 }, name)
-    }
-    assert.strictEqual((yield* Effect.flip(invalidate("http://nowhere.example/a")))._tag, "DefinitionNotFound")
-  }))
+live(
+  "invalidating a module, by any of its names, voids it and its dependents, and nobody else (S27)",
+  () =>
+    Effect.gen(function*() {
+      const { getCachedDefinitionsBatch, invalidate } = yield* DefinitionLookup
+      yield* putAll(family)
+      const modules = everyone.map(([module]) => urlOf(module))
+      for (const name of ["base", "base.ts"]) {
+        yield* lookUpAll
+        assert.deepStrictEqual([...(yield* getCachedDefinitionsBatch({ modules })).keys()], modules)
+        yield* invalidate(urlOf(name))
+        assert.deepStrictEqual([...(yield* getCachedDefinitionsBatch({ modules })).keys()], [urlOf("unrelated")])
+        assert.deepStrictEqual(yield* counted(lookUpAll), { computed: 3, invalidated: 2, hits: 1 }, name)
+      }
+      assert.strictEqual((yield* Effect.flip(invalidate("http://nowhere.example/a")))._tag, "DefinitionNotFound")
+    })
+)
 
 live("everybody who asks at once shares one run, and its failure", () =>
   Effect.gen(function*() {
     yield* putAll({ ...family, "broken.ts": "export class {" })
     const { analysed } = yield* Gate
-    const asked = counted(Effect.all(Array.from({ length: 20 }, () => lookup(urlOf("sub"), "Sub")), { concurrency: 20 }))
+    const asked = counted(
+      Effect.all(Array.from({ length: 20 }, () => lookup(urlOf("sub"), "Sub")), { concurrency: 20 })
+    )
     assert.strictEqual((yield* asked).computed, 1)
     assert.deepStrictEqual(analysed.toSorted(), ["base.ts", "index.ts", "sub.ts"])
     const failures = yield* Effect.all(
@@ -282,39 +302,49 @@ live("everybody who asks at once shares one run, and its failure", () =>
     assert.strictEqual(analysed.filter((path) => path === "broken.ts").length, 1)
   }))
 
-live("an edit while a dependent is being analysed: who asks later has the new base (S27)", () =>
-  Effect.gen(function*() {
-    yield* putAll(family)
-    const gate = yield* Gate
-    // The dependent's run has read the old base when the edit comes.
-    const base = gate.hold("base.ts")
-    const early = yield* Effect.forkChild(lookup(urlOf("sub"), "Sub"), { startImmediately: true })
-    yield* base.begun
-    yield* write("base.ts", "export class Base { edited = 1 }")
-    const late = yield* Effect.forkChild(lookup(urlOf("sub"), "Sub"), { startImmediately: true })
-    yield* base.open
-    yield* Fiber.await(early)
-    const after = yield* Fiber.join(late)
-    assert.deepStrictEqual(membersOf(after), ["b of Sub", "c of Sub", "edited of Base"])
-    assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["b of Sub", "c of Sub", "edited of Base"])
-  }))
+live(
+  "an edit while a dependent is being analysed: who asks later has the new base (S27)",
+  () =>
+    Effect.gen(function*() {
+      yield* putAll(family)
+      const gate = yield* Gate
+      // The dependent's run has read the old base when the edit comes.
+      const base = gate.hold("base.ts")
+      const early = yield* Effect.forkChild(lookup(urlOf("sub"), "Sub"), { startImmediately: true })
+      yield* base.begun
+      yield* write("base.ts", "export class Base { edited = 1 }")
+      const late = yield* Effect.forkChild(lookup(urlOf("sub"), "Sub"), { startImmediately: true })
+      yield* base.open
+      yield* Fiber.await(early)
+      const after = yield* Fiber.join(late)
+      assert.deepStrictEqual(membersOf(after), ["b of Sub", "c of Sub", "edited of Base"])
+      assert.deepStrictEqual(membersOf(yield* lookup(urlOf("sub"), "Sub")), ["b of Sub", "c of Sub", "edited of Base"])
+    })
+)
 
-live("a realm cleared while a module is being analysed: the result is kept nowhere (S26)", () =>
-  Effect.gen(function*() {
-    const { clearRealmDefinitions, getCachedDefinitions } = yield* DefinitionLookup
-    yield* putAll(family)
-    const gate = (yield* Gate).hold("unrelated.ts")
-    const early = yield* Effect.forkChild(lookup(urlOf("unrelated"), "Unrelated"), { startImmediately: true })
-    yield* gate.begun
-    yield* clearRealmDefinitions(notesUrl)
-    yield* gate.open
-    yield* Fiber.await(early)
-    assert.isTrue(Option.isNone(yield* getCachedDefinitions(urlOf("unrelated"))))
-  }))
+live(
+  "a realm cleared while a module is being analysed: the result is kept nowhere (S26)",
+  () =>
+    Effect.gen(function*() {
+      const { clearRealmDefinitions, getCachedDefinitions } = yield* DefinitionLookup
+      yield* putAll(family)
+      const gate = (yield* Gate).hold("unrelated.ts")
+      const early = yield* Effect.forkChild(lookup(urlOf("unrelated"), "Unrelated"), { startImmediately: true })
+      yield* gate.begun
+      yield* clearRealmDefinitions(notesUrl)
+      yield* gate.open
+      yield* Fiber.await(early)
+      assert.isTrue(Option.isNone(yield* getCachedDefinitions(urlOf("unrelated"))))
+    })
+)
 
 it.effect("an error is believed for 30 seconds, by the clock service, and a definition for good (S25)", () =>
   Effect.gen(function*() {
-    yield* putAll({ "bad.ts": "export { gone } from './none'\nexport const fine = 1", "good.ts": "export const a = 1", "broken.ts": "(" })
+    yield* putAll({
+      "bad.ts": "export { gone } from './none'\nexport const fine = 1",
+      "good.ts": "export const a = 1",
+      "broken.ts": "("
+    })
     const all = Effect.all([
       Effect.flip(lookup(urlOf("bad"), "gone")),
       lookup(urlOf("bad"), "fine"),

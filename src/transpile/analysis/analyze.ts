@@ -42,7 +42,9 @@ const exportsOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<ModuleExport
         keep(
           named,
           "default",
-          declaration.type === "Identifier" ? local(declaration.name, line) : described(statement, anonymous(declaration, line))
+          declaration.type === "Identifier"
+            ? local(declaration.name, line)
+            : described(statement, anonymous(declaration, line))
         )
         break
       }

@@ -76,7 +76,18 @@ const typescript: ReadonlySet<Kind> = new Set([
   "typeReExport",
   "typeStar"
 ])
-const garbage = ["export {", "class {", "}", "export default", "\u0000", "export * as from", "@", "export { x", "/*", "`${"]
+const garbage = [
+  "export {",
+  "class {",
+  "}",
+  "export default",
+  "\u0000",
+  "export * as from",
+  "@",
+  "export { x",
+  "/*",
+  "`${"
+]
 
 const draft = ({ mood, statements }: Program["modules"][number], index: number): Draft => {
   const careless = mood === 0
@@ -113,7 +124,11 @@ const there = (drafts: ReadonlyArray<Draft>, { pick, target }: Statement) => {
 const sentence = (statement: Statement, at: number, locals: ReadonlyArray<string>) => {
   const name = pool[statement.name % pool.length] ?? "a"
   const local = locals[statement.pick % Math.max(1, locals.length)] ?? "undeclared"
-  const said = (declares: ReadonlyArray<string>, exports: ReadonlyArray<string>, line: string | Draft["lines"][number]) => ({
+  const said = (
+    declares: ReadonlyArray<string>,
+    exports: ReadonlyArray<string>,
+    line: string | Draft["lines"][number]
+  ) => ({
     locals: declares,
     exports,
     line: typeof line === "string" ? () => line : line
@@ -126,9 +141,17 @@ const sentence = (statement: Statement, at: number, locals: ReadonlyArray<string
     case "function":
       return said([name], [name], `export async function* ${name}() { yield () => ({ ${name} }) }`)
     case "overloads":
-      return said([name], [name], `export function ${name}(x: 1): 1\nexport function ${name}(x: unknown): unknown { return x }`)
+      return said(
+        [name],
+        [name],
+        `export function ${name}(x: 1): 1\nexport function ${name}(x: unknown): unknown { return x }`
+      )
     case "class":
-      return said([name], [name], `export class ${name} { static s = 1; #p = 2; get g() { return this.#p } set g(x) {} ["c" + 1] = 3 }`)
+      return said(
+        [name],
+        [name],
+        `export class ${name} { static s = 1; #p = 2; get g() { return this.#p } set g(x) {} ["c" + 1] = 3 }`
+      )
     case "subclass":
       return said([name], [name], `export class ${name} extends ${local} { constructor() { super() } method() {} }`)
     case "enum":
@@ -159,14 +182,30 @@ const sentence = (statement: Statement, at: number, locals: ReadonlyArray<string
     case "reExport":
       return said([], [name], (all) => `export { ${there(all, statement)} as ${name} } from ${from(all, statement)}`)
     case "reExportDefault":
-      return said([], ["default"], (all) => `export { ${there(all, statement)} as default } from ${from(all, statement)}`)
+      return said(
+        [],
+        ["default"],
+        (all) => `export { ${there(all, statement)} as default } from ${from(all, statement)}`
+      )
     case "importThenExport":
-      return said([`i${at}`], [name], (all) =>
-        `import { ${there(all, statement)} as i${at} } from ${from(all, statement)}; export { i${at} as ${name} }`)
+      return said(
+        [`i${at}`],
+        [name],
+        (all) =>
+          `import { ${there(all, statement)} as i${at} } from ${from(all, statement)}; export { i${at} as ${name} }`
+      )
     case "typeReExport":
-      return said([`type ${name}`], [], (all) => `export type { ${there(all, statement)} as ${name} } from ${from(all, statement)}`)
+      return said(
+        [`type ${name}`],
+        [],
+        (all) => `export type { ${there(all, statement)} as ${name} } from ${from(all, statement)}`
+      )
     case "wholeImport":
-      return said([`w${at}`], [name], (all) => `import * as w${at} from ${from(all, statement)}; export { w${at} as ${name} }`)
+      return said(
+        [`w${at}`],
+        [name],
+        (all) => `import * as w${at} from ${from(all, statement)}; export { w${at} as ${name} }`
+      )
     case "whole":
       return said([], [name], (all) => `export * as ${name} from ${from(all, statement)}`)
     case "star":

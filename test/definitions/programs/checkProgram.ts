@@ -32,7 +32,9 @@ export const checkProgram = async (program: Program): Promise<string | undefined
     }
     nodes.set(path, { _tag: "Module", url: realm + path, analysis: analysis.value })
     // Node runs what is JavaScript as it is: an oracle that knows nothing of Babel.
-    const code = path.endsWith(".js") ? { _tag: "Done" as const, value: { code: text } } : pipeline.transpile(path, bytes)
+    const code = path.endsWith(".js")
+      ? { _tag: "Done" as const, value: { code: text } }
+      : pipeline.transpile(path, bytes)
     if (code._tag === "Done") runnable.set(path, code.value.code)
   }
   const resolve = (specifier: string) => files.find(({ path }) => path.startsWith(specifier.slice(2)))?.path ?? ""
@@ -49,7 +51,7 @@ export const checkProgram = async (program: Program): Promise<string | undefined
     const graph = new ModuleGraph()
     let results = assemble(graph, root)
     while (graph.wanted.size > 0) {
-      for (const url of [...graph.wanted]) {
+      for (const url of graph.wanted) {
         graph.add(url, nodes.get(resolve(`./${url.slice(realm.length)}`)) ?? { _tag: "Outside" })
       }
       results = assemble(graph, root)
@@ -70,7 +72,9 @@ export const checkProgram = async (program: Program): Promise<string | undefined
     const ambiguous = imported.filter((name) => graph.resolve(root, name)._tag === "Ambiguous")
     seen.ambiguous += ambiguous.length
     const difference = differenceOf(found, imported.filter((name) => !ambiguous.includes(name)))
-    if (difference !== "") return `${path}: ${difference}\n${files.map((file) => `// ${file.path}\n${file.text}`).join("\n")}`
+    if (difference !== "") {
+      return `${path}: ${difference}\n${files.map((file) => `// ${file.path}\n${file.text}`).join("\n")}`
+    }
   }
   return undefined
 }

@@ -38,7 +38,11 @@ const gained = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, 
   const after = yield* read
   return after.map((status, index) => {
     const of = (name: typeof names[number]) => Number(status[name] ?? 0) - Number(before[index]?.[name] ?? 0)
-    return { computed: of("definitionsComputed"), invalidated: of("definitionsInvalidated"), hits: of("definitionHits") }
+    return {
+      computed: of("definitionsComputed"),
+      invalidated: of("definitionsInvalidated"),
+      hits: of("definitionHits")
+    }
   })
 })
 
@@ -67,9 +71,15 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("defi
       const after = yield* gained(lookUp)
       // Base, sub and subsub anew, by one replica for both; sub and subsub were found void on each; one is a hit.
       assert.strictEqual(after.reduce((sum, { computed }) => sum + computed, 0), 3)
-      assert.deepStrictEqual(after.map(({ hits, invalidated }) => ({ hits, invalidated })), all.map(() => ({ hits: 1, invalidated: 2 })))
+      assert.deepStrictEqual(
+        after.map(({ hits, invalidated }) => ({ hits, invalidated })),
+        all.map(() => ({ hits: 1, invalidated: 2 }))
+      )
       for (const replica of all) {
-        assert.deepStrictEqual(membersOf(yield* ask(replica, source, "module=subsub&name=Leaf")), ["b of Sub", "renamed of Base"])
+        assert.deepStrictEqual(membersOf(yield* ask(replica, source, "module=subsub&name=Leaf")), [
+          "b of Sub",
+          "renamed of Base"
+        ])
       }
     }))
 
