@@ -1,6 +1,7 @@
 import type { Row } from "./Row.ts"
 import { catchUp } from "./rows/catchUp.ts"
 import { cold } from "./rows/cold.ts"
+import { definitions } from "./rows/definitions.ts"
 import { invalidations } from "./rows/invalidations.ts"
 import { l1Hit } from "./rows/l1Hit.ts"
 import { l2Hit } from "./rows/l2Hit.ts"
@@ -21,5 +22,6 @@ export const rows: ReadonlyArray<Row> = [
   catchUp,
   wipe,
   watcher,
-  reindex
+  reindex,
+  definitions
 ]

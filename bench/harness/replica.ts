@@ -12,6 +12,7 @@ export interface Counts {
   readonly l1Hits: number
   readonly l2Hits: number
   readonly joined: number
+  readonly definitionsComputed: number
 }
 
 export interface Replica extends Program {

@@ -47,7 +47,7 @@ export class Cascade extends Context.Service<Cascade, {
             ([realmUrl, rows]) => moduleMessages(realmUrl, rows.map(({ path }) => moduleUrl(realmUrl, path)))
           ).flat()
         )
-      }, turn.withPermit)
+      }, (following) => turn.withPermit(following))
 
       const changes = yield* Queue.sliding<Change>(backlog)
       yield* invalidation.subscribe((change) => {

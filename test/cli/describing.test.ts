@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { acknowledged } from "../../src/cli/acknowledged.ts"
+import { describeDefinitions } from "../../src/cli/definitions.ts"
 import { describeProblem } from "../../src/cli/problem.ts"
 import { describeRealms } from "../../src/cli/realms.ts"
 import { describeStatus } from "../../src/cli/status.ts"
@@ -115,6 +116,50 @@ describe("what people read", () => {
     assert.match(text, /^one \(asked\) +http:\/\/one:1 +3s$/m)
     assert.match(text, /^http:\/\/a\/live\/ +3 +dead +8 +2 of 10 +no replica could be asked$/m)
     assert.match(text, /^two +http:\/\/two:1 +3s$/m)
+  })
+
+  it("shows a class with its members and where each comes from, and an error in place of a definition", () => {
+    const module = "http://a/b/sub.ts"
+    const from = { module, name: "Sub" }
+    const base = { module: "http://a/b/base.ts", name: "Base" }
+    const answer = { module, canonicalPath: "sub.ts", imports: [], dependencies: [base.module], error: null }
+    const text = describeDefinitions({
+      ...answer,
+      definitions: [{
+        name: "Sub",
+        kind: "class",
+        declared: from,
+        line: 3,
+        summary: "A sub.",
+        ancestors: [base],
+        beyond: "mixin()",
+        members: [
+          {
+            name: "b",
+            kind: "field",
+            static: false,
+            line: 4,
+            decorators: [{ name: "field" }],
+            call: { name: "contains", argument: { specifier: "./s", module: "http://a/b/s", name: "StringField" } },
+            from
+          },
+          { name: "make", kind: "method", static: true, line: 1, from: base }
+        ]
+      }]
+    })
+    assert.match(text, /^Sub +class +line 3 +A sub\.$/m)
+    assert.match(text, /^inherits from Base, then mixin\(\) \(not followed\)$/m)
+    assert.match(text, /^@field b +field +contains\(StringField\) +Sub, line 4$/m)
+    assert.match(text, /^make +static method +Base, http:\/\/a\/b\/base\.ts:1$/m)
+    const error = { detail: "http://a/b/gone does not exist", line: 2, column: null }
+    assert.match(
+      describeDefinitions({ ...answer, definitions: [{ name: "x", error }] }),
+      /^x +error +- +http:.* exist$/m
+    )
+    assert.strictEqual(
+      describeDefinitions({ ...answer, definitions: [], error }),
+      `${module} has no definitions: http://a/b/gone does not exist (line 2)`
+    )
   })
 
   it("shows realms where this replica answers them", () => {

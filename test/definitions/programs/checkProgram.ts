@@ -51,7 +51,7 @@ export const checkProgram = async (program: Program): Promise<string | undefined
     const graph = new ModuleGraph()
     let results = assemble(graph, root)
     while (graph.wanted.size > 0) {
-      for (const url of [...graph.wanted]) {
+      for (const url of graph.wanted) {
         graph.add(url, nodes.get(resolve(`./${url.slice(realm.length)}`)) ?? { _tag: "Outside" })
       }
       results = assemble(graph, root)
