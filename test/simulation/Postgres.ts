@@ -44,7 +44,7 @@ const unlogged = /^cache /
  */
 export class Postgres {
   readonly committed = new Map<string, Map<unknown, unknown>>(
-    ["realms", "insertFloors", "moves", "versions", "copies", "jobs", "replicas", "renewals"].map((
+    ["realms", "insertFloors", "moves", "versions", "copies", "jobs", "index", "replicas", "renewals"].map((
       name
     ) => [name, new Map()])
   )
@@ -237,6 +237,7 @@ export class Postgres {
       versions: layer("versions"),
       copies: layer("copies"),
       jobs: layer("jobs"),
+      index: layer("index"),
       replicas: layer("replicas"),
       renewals: layer("renewals"),
       caches: new Map(["module_transpile_cache", "modules"].map((name) => [name, layer(`cache ${name}`)])),
