@@ -15,13 +15,15 @@ export class Transaction extends Context.Service<Transaction, {
     Effect.map(SqlClient.SqlClient, (sql) =>
       Transaction.of({
         run: (work) =>
-          // The tables turn their own failures into DatabaseError: a SqlError here comes from BEGIN or COMMIT.
-          Effect.mapError(
-            sql.withTransaction(work),
-            (error) =>
+          // The tables turn their own failures into DatabaseError: a SqlError here comes from BEGIN or COMMIT, or as a
+          // defect from a ROLLBACK over a connection that was lost, with which the transaction is undone all the same.
+          sql.withTransaction(work).pipe(
+            Effect.catchDefect((defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
+            Effect.mapError((error) =>
               SqlError.isSqlError(error)
                 ? new DatabaseError({ operation: "commit a transaction", cause: error })
                 : error
+            )
           )
       }))
   )

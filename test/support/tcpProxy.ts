@@ -14,8 +14,8 @@ export interface TcpProxy {
    * Both ends see a connection that looks alive.
    */
   readonly hold: (which?: Which) => Effect.Effect<void>
-  /** Whatever a client sends next that contains the text is held back, and from then on its connection. */
-  readonly holdAt: (text: string) => Effect.Effect<void>
+  /** A message of a client of which this is true is held back, and from then on its connection. */
+  readonly holdAt: (matches: (message: string) => boolean) => Effect.Effect<void>
   /** How many connections are held. */
   readonly held: Effect.Effect<number>
   /** Ends every hold. What was held back arrives now, late. */
@@ -31,7 +31,7 @@ export const makeTcpProxy = (target: number): Effect.Effect<TcpProxy, never, Sco
   Effect.gen(function*() {
     const links = new Set<Link>()
     let isHeld: Which | undefined
-    let holdText: string | undefined
+    let holdsAt: ((message: string) => boolean) | undefined
     let delay = () => 0
 
     const server = yield* Effect.acquireRelease(
@@ -39,7 +39,7 @@ export const makeTcpProxy = (target: number): Effect.Effect<TcpProxy, never, Sco
         const listener = createServer((client) => {
           const link = new Link(client, target, {
             isHeld: (name) => isHeld?.(name) === true,
-            holdsAt: (data) => holdText !== undefined && data.includes(holdText),
+            holdsAt: (data) => holdsAt?.(data.toString("latin1")) === true,
             delay: () => delay(),
             ended: () => links.delete(link)
           })
@@ -61,11 +61,11 @@ export const makeTcpProxy = (target: number): Effect.Effect<TcpProxy, never, Sco
           isHeld = which
           for (const link of links) if (which(link.name)) link.hold()
         }),
-      holdAt: (text) => Effect.sync(() => void (holdText = text)),
+      holdAt: (matches) => Effect.sync(() => void (holdsAt = matches)),
       held: Effect.sync(() => Array.from(links).filter((link) => link.held).length),
       release: Effect.sync(() => {
         isHeld = undefined
-        holdText = undefined
+        holdsAt = undefined
         for (const link of links) link.release()
       }),
       delay: (millis) => Effect.sync(() => void (delay = millis)),
