@@ -101,8 +101,13 @@ const commit = Effect.fnUntraced(function*(
     if (!recorded) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
     yield* definitions.clear(publishedRealmUrl)
     yield* queue.enqueue(publishedRealmUrl, generation.value)
-    const { realms: [row] } = yield* realms.read([publishedRealmUrl])
-    return { generation: generation.value, lastPublishedAt: row?.lastPublishedAt ?? null }
+    const { realms: rows } = yield* realms.read([publishedRealmUrl, source.realmUrl])
+    // A publisher that was frozen may have lost its locks while it copied: then its copy is of no one state of the source.
+    if (rows.find((row) => row.realmUrl === source.realmUrl)?.generation !== source.generation) {
+      return yield* new CommitConflict({ realmUrl: source.realmUrl, expected: source.generation })
+    }
+    const published = rows.find((row) => row.realmUrl === publishedRealmUrl)
+    return { generation: generation.value, lastPublishedAt: published?.lastPublishedAt ?? null }
   }))
 })
 

@@ -59,7 +59,10 @@ let loads = 0
 export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, NoAnswer, Stage | Scope.Scope> {
   const stage = yield* Stage
   const number = ++loads
-  const subjects = yield* Effect.forEach(stage.members, (writer, index) => makeSubject(`load-${number}-${index}`, writer))
+  const subjects = yield* Effect.forEach(
+    stage.members,
+    (writer, index) => makeSubject(`load-${number}-${index}`, writer)
+  )
   const lostReads: Array<Lost> = []
   const lostWrites: Array<Lost> = []
   const written: Array<number> = []
@@ -76,7 +79,7 @@ export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, N
     const answer = yield* member.ask(subject[realm].path("probe"))
     const version = answer.status === 200 ? versionOf(answer.text) : undefined
     if (version === undefined) {
-      if (!isRefusal(answer)) wrong.push(`${member.replicaId} answered what it must not: ${answer.shown}`)
+      if (!isRefusal(answer)) wrong.push(`${member.replicaId} answered what it must not: ${told(member, answer)}`)
       return lose(String(answer.status), answer.began)
     }
     if (answer.ended - answer.began > slowMillis) lose("slow", answer.began)
@@ -128,7 +131,7 @@ export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, N
   const accept = (subject: Subject, realm: Kind, answer: Answer, version: number, promised: boolean) => {
     const { began, ended, status } = answer
     if (status !== 200 && status !== 202) {
-      if (!isRefusal(answer)) wrong.push(`${subject.writer.replicaId} refused a write oddly: ${answer.shown}`)
+      if (!isRefusal(answer)) wrong.push(`a write was refused oddly: ${told(subject.writer, answer)}`)
       lostWrites.push({ replicaId: subject.writer.replicaId, began, ended, outcome: String(status) })
       return false
     }
@@ -180,7 +183,8 @@ export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, N
             versionOf(result.success.text) ?? result.success.status,
             Number(result.success.headers["x-lockstep-generation"])
           ].join(" at generation "))),
-      (seen) => new Set(seen).size === 1 && /^\d+ at/.test(seen[0] ?? "")
+      (seen) =>
+        new Set(seen).size === 1 && /^\d+ at/.test(seen[0] ?? "")
     )
 
   return {
@@ -251,6 +255,12 @@ const makeSubject = Effect.fnUntraced(function*(name: string, writer: Member) {
 const isRefusal = ({ headers, status }: Answer) =>
   status === 503 && headers["retry-after"] !== undefined &&
   (headers["content-type"] ?? "").startsWith("application/problem+json")
+
+/** The exchange, and the last error that the replica logged. */
+const told = (member: Member, answer: Answer) => {
+  const logged = member.process().log().split("\n").findLast((line) => line.includes("level=ERROR"))
+  return `${answer.shown}\n${logged ?? "its log has no error"}`
+}
 
 const outcomeOf = ({ detail }: NoAnswer) =>
   detail.includes("ECONNREFUSED") ? "refused" : detail.includes("no answer within") ? "hung" : "cut"

@@ -85,6 +85,9 @@ const make = Effect.fnUntraced(function*(options: StageOptions) {
     let current = yield* start(0)
     const { url } = current
     const client = yield* makeHttpClient(url)
+    // As behind a load balancer: the address is the replica's, the name the public one.
+    const ask = (path: string, { headers, ...given }: Ask = {}) =>
+      client.ask(path, { ...given, headers: { host: new URL(publicUrl).host, ...headers } })
     return {
       replicaId,
       proxy,
@@ -93,8 +96,8 @@ const make = Effect.fnUntraced(function*(options: StageOptions) {
         yield* current.ended()
         current = yield* start(Number(new URL(url).port))
       }),
-      ask: client.ask,
-      status: Effect.map(client.ask("/_status"), ({ json }) => json as Readonly<Record<string, number>>)
+      ask,
+      status: Effect.map(ask("/_status"), ({ json }) => json as Readonly<Record<string, number>>)
     } satisfies Member
   })
   const [first, second, ...others] = yield* Effect.forEach(

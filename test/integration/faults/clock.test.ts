@@ -35,20 +35,24 @@ const setClock = Effect.fnUntraced(function*(member: Member, offset: number) {
 const hour = 3_600_000
 
 layer(stage, { excludeTestServices: true, timeout: "60 seconds" })("a step of a replica's wall clock", (it) => {
-  it.effect.runIf(everything)("forward and back: the lease counts on the monotonic clock, and on the wall clock only to doubt", () =>
-    Effect.gen(function*() {
-      const { members: [, victim] } = yield* Stage
-      const figures = yield* trial(
-        "the wall clock of one replica an hour forward, then two back, then right",
-        Effect.gen(function*() {
-          for (const offset of [hour, -hour, 0]) {
-            yield* setClock(victim, offset)
-            yield* Effect.sleep(leaseMillis)
-          }
-        })
-      )
-      assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
-    }), patience)
+  it.effect.runIf(everything)(
+    "forward and back: the lease counts on the monotonic clock, and on the wall clock only to doubt",
+    () =>
+      Effect.gen(function*() {
+        const { members: [, victim] } = yield* Stage
+        const figures = yield* trial(
+          "the wall clock of one replica an hour forward, then two back, then right",
+          Effect.gen(function*() {
+            for (const offset of [hour, -hour, 0]) {
+              yield* setClock(victim, offset)
+              yield* Effect.sleep(leaseMillis)
+            }
+          })
+        )
+        assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
+      }),
+    patience
+  )
 
   it.effect.runIf(everything)("by less than a lease, again and again", () =>
     Effect.gen(function*() {

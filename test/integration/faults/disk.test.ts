@@ -80,29 +80,37 @@ const failsToPublish = Effect.fnUntraced(function*(
 const small = Layer.unwrap(Effect.map(smallFileSystem, (dataDir) => Stage.layer({ dataDir })))
 
 layer(canMount ? small : Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("a full disk", (it) => {
-  it.effect.runIf(everything && canMount)("under the published versions: publishes fail and say why, reads go on", () =>
-    Effect.gen(function*() {
-      const { dataDir } = yield* Stage
-      const ballast = Path.join(dataDir, "ballast")
-      const { fault } = yield* failsToPublish("full", /ENOSPC/, (meanwhile) =>
-        Effect.acquireUseRelease(
-          Effect.sync(() => void succeeds("dd", "if=/dev/zero", `of=${ballast}`, "bs=64k")),
-          () => meanwhile,
-          () => Effect.promise(() => Fs.rm(ballast))
-        ))
-      const figures = yield* trial("a full disk under the published versions", fault)
-      assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
-      assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
-    }), patience)
+  it.effect.runIf(everything && canMount)(
+    "under the published versions: publishes fail and say why, reads go on",
+    () =>
+      Effect.gen(function*() {
+        const { dataDir } = yield* Stage
+        const ballast = Path.join(dataDir, "ballast")
+        const { fault } = yield* failsToPublish("full", /ENOSPC/, (meanwhile) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => void succeeds("dd", "if=/dev/zero", `of=${ballast}`, "bs=64k")),
+            () => meanwhile,
+            () => Effect.promise(() => Fs.rm(ballast))
+          ))
+        const figures = yield* trial("a full disk under the published versions", fault)
+        assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
+        assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
+      }),
+    patience
+  )
 
-  it.effect.runIf(everything && canLimit)("for one replica, by a limit on what it may write", () =>
-    Effect.gen(function*() {
-      const { members: [, victim] } = yield* Stage
-      const limit = (bytes: string) =>
-        Effect.sync(() => execFileSync("prlimit", [`--pid=${victim.process().pid}`, `--fsize=${bytes}`]))
-      const { fault } = yield* failsToPublish("limited", /EFBIG|too large/i, (meanwhile) =>
-        Effect.acquireUseRelease(limit("65536:"), () => meanwhile, () => limit("unlimited:")))
-      yield* trial("one replica may write 64 KB a file", fault)
-      assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
-    }), patience)
+  it.effect.runIf(everything && canLimit)(
+    "for one replica, by a limit on what it may write",
+    () =>
+      Effect.gen(function*() {
+        const { members: [, victim] } = yield* Stage
+        const limit = (bytes: string) =>
+          Effect.sync(() => execFileSync("prlimit", [`--pid=${victim.process().pid}`, `--fsize=${bytes}`]))
+        const { fault } = yield* failsToPublish("limited", /EFBIG|too large/i, (meanwhile) =>
+          Effect.acquireUseRelease(limit("65536:"), () => meanwhile, () => limit("unlimited:")))
+        yield* trial("one replica may write 64 KB a file", fault)
+        assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
+      }),
+    patience
+  )
 })

@@ -74,91 +74,103 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("SIGS
       assert.strictEqual(answer.text, late.text)
     }), patience)
 
-  it.effect.runIf(everything)("in the middle of a publish: another's publish goes on, and stands", () =>
-    Effect.gen(function*() {
-      const stage = yield* Stage
-      const { members: [first, victim] } = stage
-      const source = yield* stage.realm("frozen-publisher", {
-        ...Object.fromEntries(Array.from({ length: 2000 }, (_, n) => [`f${n}.txt`, String(n)])),
-        "person.ts": versioned(1)
-      })
-      const published = stage.place("frozen-publisher-published")
-      let version = 1
-      yield* trial(
-        "SIGSTOP of a replica in the middle of a publish",
-        Effect.gen(function*() {
-          const frozen = yield* Effect.forkChild(publishVia(victim, source, published), { startImmediately: true })
-          yield* copying(published.url)
-          const began = performance.now()
-          const generation = yield* paused(
-            victim,
-            Effect.gen(function*() {
-              version += 1
-              const put = yield* first.ask(source.path("person.ts"), { method: "PUT", body: versioned(version) })
-              assert.strictEqual(put.status, 200, put.shown)
-              const next = yield* publishVia(first, source, published)
-              assert.strictEqual(next.status, 202, next.shown)
-              return Number(next.json["generation"])
-            })
-          )
-          // Two locks that are waited for one after the other, and the lease of the one that is stopped.
-          assert.isBelow(performance.now() - began, 2 * takeOverMillis)
-          const late = yield* Fiber.join(frozen)
-          // It came too late, or had committed before it was stopped.
-          assert.isTrue(
-            late.status === 503 || (late.status === 202 && Number(late.json["generation"]) < generation),
-            late.shown
-          )
-          for (const member of stage.members) {
-            assert.strictEqual(versionOf((yield* member.ask(published.path("person.ts"))).text), version)
-          }
+  it.effect.runIf(everything)(
+    "in the middle of a publish: another's publish goes on, and stands",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* Stage
+        const { members: [first, victim] } = stage
+        const source = yield* stage.realm("frozen-publisher", {
+          ...Object.fromEntries(Array.from({ length: 2000 }, (_, n) => [`f${n}.txt`, String(n)])),
+          "person.ts": versioned(1)
         })
-      )
-    }), patience)
+        const published = stage.place("frozen-publisher-published")
+        let version = 1
+        yield* trial(
+          "SIGSTOP of a replica in the middle of a publish",
+          Effect.gen(function*() {
+            const frozen = yield* Effect.forkChild(publishVia(victim, source, published), { startImmediately: true })
+            yield* copying(published.url)
+            const began = performance.now()
+            const generation = yield* paused(
+              victim,
+              Effect.gen(function*() {
+                version += 1
+                const put = yield* first.ask(source.path("person.ts"), { method: "PUT", body: versioned(version) })
+                assert.strictEqual(put.status, 200, put.shown)
+                const next = yield* publishVia(first, source, published)
+                assert.strictEqual(next.status, 202, next.shown)
+                return Number(next.json["generation"])
+              })
+            )
+            // Two locks that are waited for one after the other, and the lease of the one that is stopped.
+            assert.isBelow(performance.now() - began, 2 * takeOverMillis)
+            const late = yield* Fiber.join(frozen)
+            // It came too late, or had committed before it was stopped.
+            assert.isTrue(
+              late.status === 503 || (late.status === 202 && Number(late.json["generation"]) < generation),
+              late.shown
+            )
+            for (const member of stage.members) {
+              assert.strictEqual(versionOf((yield* member.ask(published.path("person.ts"))).text), version)
+            }
+          })
+        )
+      }),
+    patience
+  )
 
-  it.effect.runIf(everything)("in the middle of a publish: it never publishes a mixture of two states of its source", () =>
-    Effect.gen(function*() {
-      const stage = yield* Stage
-      const { members: [first, victim] } = stage
-      const names = Array.from({ length: 3000 }, (_, n) => `f${n}.ts`)
-      const some = names.filter((_, index) => index % 100 === 0)
-      const source = yield* stage.realm("torn", Object.fromEntries(names.map((name) => [name, versioned(1)])))
-      const published = stage.place("torn-published")
-      const frozen = yield* Effect.forkChild(publishVia(victim, source, published), { startImmediately: true })
-      yield* copying(published.url)
-      // Files move on all over the realm while the copy stands still.
-      yield* paused(
-        victim,
-        Effect.forEach(some, (name) =>
-          Effect.map(
-            first.ask(source.path(name), { method: "PUT", body: versioned(2) }),
-            (put) => assert.strictEqual(put.status, 200, put.shown)
-          ))
-      )
-      const late = yield* Fiber.join(frozen)
-      if (late.status === 503) return
-      assert.strictEqual(late.status, 202, late.shown)
-      const answers = yield* Effect.forEach(some, (name) => first.ask(`${published.path(name)}?source`))
-      assert.strictEqual(new Set(answers.map(({ text }) => versionOf(text))).size, 1)
-    }), patience)
+  it.effect.runIf(everything)(
+    "in the middle of a publish: it never publishes a mixture of two states of its source",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* Stage
+        const { members: [first, victim] } = stage
+        const names = Array.from({ length: 3000 }, (_, n) => `f${n}.ts`)
+        const some = names.filter((_, index) => index % 100 === 0)
+        const source = yield* stage.realm("torn", Object.fromEntries(names.map((name) => [name, versioned(1)])))
+        const published = stage.place("torn-published")
+        const frozen = yield* Effect.forkChild(publishVia(victim, source, published), { startImmediately: true })
+        yield* copying(published.url)
+        // Files move on all over the realm while the copy stands still.
+        yield* paused(
+          victim,
+          Effect.forEach(some, (name) =>
+            Effect.map(
+              first.ask(source.path(name), { method: "PUT", body: versioned(2) }),
+              (put) => assert.strictEqual(put.status, 200, put.shown)
+            ))
+        )
+        const late = yield* Fiber.join(frozen)
+        if (late.status === 503) return
+        assert.strictEqual(late.status, 202, late.shown)
+        const answers = yield* Effect.forEach(some, (name) => first.ask(`${published.path(name)}?source`))
+        assert.strictEqual(new Set(answers.map(({ text }) => versionOf(text))).size, 1)
+      }),
+    patience
+  )
 
-  it.effect.runIf(everything)("while it invalidates and creates realms: the others' management goes on", () =>
-    Effect.gen(function*() {
-      const stage = yield* Stage
-      const { members: [first, victim] } = stage
-      const source = yield* stage.realm("managed", { "person.ts": versioned(1) })
-      yield* paused(
-        victim,
-        Effect.gen(function*() {
-          const began = performance.now()
-          const invalidated = yield* postTo(first, "/_invalidate", { realmURL: source.url })
-          assert.strictEqual(invalidated.status, 200, invalidated.shown)
-          yield* stage.realm("managed-too", { "person.ts": versioned(1) })
-          assert.isBelow(performance.now() - began, takeOverMillis)
-        })
-      )
-      assert.strictEqual((yield* victim.ask(stage.place("managed-too").path("person.ts"))).status, 200)
-    }), patience)
+  it.effect.runIf(everything)(
+    "while it invalidates and creates realms: the others' management goes on",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* Stage
+        const { members: [first, victim] } = stage
+        const source = yield* stage.realm("managed", { "person.ts": versioned(1) })
+        yield* paused(
+          victim,
+          Effect.gen(function*() {
+            const began = performance.now()
+            const invalidated = yield* postTo(first, "/_invalidate", { realmURL: source.url })
+            assert.strictEqual(invalidated.status, 200, invalidated.shown)
+            yield* stage.realm("managed-too", { "person.ts": versioned(1) })
+            assert.isBelow(performance.now() - began, takeOverMillis)
+          })
+        )
+        assert.strictEqual((yield* victim.ask(stage.place("managed-too").path("person.ts"))).status, 200)
+      }),
+    patience
+  )
 })
 
 /** Waits until a publish of this URL holds its locks and has copied some files. */

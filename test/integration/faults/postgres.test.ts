@@ -21,7 +21,8 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("Post
   it.effect("kill -9 of one of its processes empties the caches and nothing else", () =>
     Effect.gen(function*() {
       const { members, postgres } = yield* Stage
-      const incarnation = Effect.map(postgres.sql("SELECT id::text AS id FROM cache_incarnation"), (rows) => rows[0]?.["id"])
+      const incarnation = Effect.map(postgres.sql("SELECT id::text AS id FROM cache_incarnation"), (rows) =>
+        rows[0]?.["id"])
       const before = yield* incarnation
       yield* trial(
         "kill -9 of a PostgreSQL backend (UNLOGGED tables emptied)",
@@ -36,37 +37,47 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("Post
       // The caches work again: bytes that one replica made are another's.
       const { realm } = yield* Stage
       const source = yield* realm("after-the-crash", { "person.ts": versioned(1) })
-      for (const member of members) assert.strictEqual((yield* member.ask(source.path("person.ts"))).status, 200)
+      for (const member of members) {
+        assert.strictEqual((yield* member.ask(source.path("person.ts"))).status, 200)
+      }
     }), patience)
 
-  it.effect("a listening session that is terminated is opened again, and what it missed is caught up", () =>
-    Effect.gen(function*() {
-      const { members: [first] } = yield* Stage
-      const before = (yield* first.status)["listenerReconnects"] ?? 0
-      yield* trial(
-        "pg_terminate_backend of every listening session, three times",
-        Effect.gen(function*() {
-          for (let time = 0; time < 3; time++) {
-            yield* eventually("there is one", terminate("lockstep listener"), (ended) => ended > 0)
-            yield* Effect.sleep("300 millis")
-          }
-        })
-      )
-      assert.isAbove((yield* first.status)["listenerReconnects"] ?? 0, before)
-    }), patience)
+  it.effect(
+    "a listening session that is terminated is opened again, and what it missed is caught up",
+    () =>
+      Effect.gen(function*() {
+        const { members: [first] } = yield* Stage
+        const before = (yield* first.status)["listenerReconnects"] ?? 0
+        yield* trial(
+          "pg_terminate_backend of every listening session, three times",
+          Effect.gen(function*() {
+            for (let time = 0; time < 3; time++) {
+              yield* eventually("there is one", terminate("lockstep listener"), (ended) => ended > 0)
+              yield* Effect.sleep("300 millis")
+            }
+          })
+        )
+        assert.isAbove((yield* first.status)["listenerReconnects"] ?? 0, before)
+      }),
+    patience
+  )
 
-  it.effect.runIf(everything)("an immediate stop and a start later: refusals meanwhile, then all as before", () =>
-    Effect.gen(function*() {
-      const { postgres } = yield* Stage
-      yield* trial(
-        "PostgreSQL stopped (immediate) for two leases, and started",
-        Effect.gen(function*() {
-          yield* postgres.stopImmediately
-          yield* Effect.sleep(2 * leaseMillis)
-          yield* postgres.start
-        })
-      )
-    }), patience)
+  it.effect.runIf(everything)(
+    "an immediate stop and a start later: refusals meanwhile, then all as before",
+    () =>
+      Effect.gen(function*() {
+        const { postgres } = yield* Stage
+        yield* trial(
+          "PostgreSQL stopped (immediate) for two leases, and started",
+          Effect.gen(function*() {
+            yield* postgres.stopImmediately
+            yield* Effect.sleep(2 * leaseMillis)
+            yield* postgres.start
+          })
+        )
+      }),
+    patience
+  )
 
   it.effect.runIf(everything)("sessions that hold coalescing locks are terminated: nobody waits for them", () =>
     trial(
@@ -79,16 +90,20 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("Post
       })
     ), patience)
 
-  it.effect.runIf(everything)("sessions that hold realms are terminated: the comparison keeps writers apart", () =>
-    trial(
-      "pg_terminate_backend of every write lock session, twenty times",
-      Effect.gen(function*() {
-        for (let time = 0; time < 20; time++) {
-          yield* terminate("lockstep write locks")
-          yield* Effect.sleep("100 millis")
-        }
-      })
-    ), patience)
+  it.effect.runIf(everything)(
+    "sessions that hold realms are terminated: the comparison keeps writers apart",
+    () =>
+      trial(
+        "pg_terminate_backend of every write lock session, twenty times",
+        Effect.gen(function*() {
+          for (let time = 0; time < 20; time++) {
+            yield* terminate("lockstep write locks")
+            yield* Effect.sleep("100 millis")
+          }
+        })
+      ),
+    patience
+  )
 
   it.effect.runIf(everything)("every session at once is terminated, again and again", () =>
     Effect.gen(function*() {

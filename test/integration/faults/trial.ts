@@ -1,30 +1,14 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { appendFile } from "node:fs/promises"
-import { eventually } from "../../support/eventually.ts"
 import { repetitions } from "./effort.ts"
-import { type Load, type Lost, startLoad } from "./Load.ts"
-
-/** What one fault did, as clients saw it. Times are in milliseconds. */
-export interface Figures {
-  readonly fault: string
-  readonly times: number
-  readonly reads: number
-  readonly writes: number
-  readonly violations: number
-  readonly warned: number
-  /** From the fault's beginning to the first request that was lost or slow; -1: none was. The shortest. */
-  readonly unavailableAfter: number
-  /** From the fault's end to the end of the last request that was lost or slow; 0: none was. The longest. */
-  readonly recoveredAfter: number
-  readonly lostReads: Readonly<Record<string, number>>
-  readonly lostWrites: Readonly<Record<string, number>>
-}
+import { type Figures, lineOf } from "./figures.ts"
+import { type Lost, startLoad } from "./Load.ts"
 
 /**
  * Puts the stage under load, lets the fault happen, as often as asked, and waits each time until the fleet is well
- * again; then checks every answer against what had been promised when it was asked. The fault ends when its effect does;
- * `mend` is what an operator does then.
+ * again; then checks every answer against what had been promised when it was asked. The fault ends when its effect
+ * does; `mend` is what an operator does then.
  */
 export const trial = Effect.fnUntraced(function*<E, R, E2 = never, R2 = never>(
   name: string,
@@ -63,12 +47,6 @@ export const trial = Effect.fnUntraced(function*<E, R, E2 = never, R2 = never>(
   return figures
 }, Effect.scoped)
 
-/** Waits until the load has seen so many more acknowledged writes. */
-export const acknowledgedMore = (load: Load, count: number) => {
-  const enough = load.written.length + count
-  return eventually("writes are acknowledged", Effect.sync(() => load.written.length), (seen) => seen >= enough)
-}
-
 const byOutcome = (lost: ReadonlyArray<Lost>) => {
   const counts: Record<string, number> = {}
   for (const { outcome } of lost) counts[outcome] = (counts[outcome] ?? 0) + 1
@@ -81,20 +59,3 @@ const report = Effect.fnUntraced(function*(figures: Figures) {
   const file = process.env["LOCKSTEP_CHAOS_FIGURES"]
   if (file !== undefined) yield* Effect.promise(() => appendFile(file, `${JSON.stringify(figures)}\n`))
 })
-
-const lineOf = (figures: Figures) =>
-  [
-    figures.fault,
-    `${figures.violations} stale or wrong of ${figures.reads} reads`,
-    `${figures.writes} writes`,
-    unavailable(figures),
-    `recovered in ${Math.round(figures.recoveredAfter)} ms`,
-    `lost reads ${outcomes(figures.lostReads)}`,
-    `lost writes ${outcomes(figures.lostWrites)}`
-  ].join("; ")
-
-export const unavailable = ({ unavailableAfter }: Figures) =>
-  unavailableAfter < 0 ? "always available" : `unavailable after ${Math.round(unavailableAfter)} ms`
-
-export const outcomes = (counts: Figures["lostReads"]) =>
-  Object.entries(counts).map(([outcome, count]) => `${outcome} x${count}`).join(", ") || "none"
