@@ -107,7 +107,8 @@ layer(canMount ? small : Stage.layer(), { excludeTestServices: true, timeout: "6
         const limit = (bytes: string) =>
           Effect.sync(() => execFileSync("prlimit", [`--pid=${victim.process().pid}`, `--fsize=${bytes}`]))
         const { fault } = yield* failsToPublish("limited", /EFBIG|too large/i, (meanwhile) =>
-          Effect.acquireUseRelease(limit("65536:"), () => meanwhile, () => limit("unlimited:")))
+          Effect.acquireUseRelease(limit("65536:"), () =>
+            meanwhile, () => limit("unlimited:")))
         yield* trial("one replica may write 64 KB a file", fault)
         assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
       }),

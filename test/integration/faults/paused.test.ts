@@ -58,21 +58,25 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("SIGS
       }
     }), patience)
 
-  it.effect("while it transpiles: another replica takes the module over", () =>
-    Effect.gen(function*() {
-      const stage = yield* Stage
-      const { members: [first, victim] } = stage
-      const source = yield* stage.realm("frozen-winner", { "slow.ts": slowModule("frozen", 4000) })
-      const before = (yield* victim.status)["transpiles"] ?? 0
-      const early = yield* Effect.forkChild(victim.ask(source.path("slow.ts")), { startImmediately: true })
-      yield* eventually("it transpiles", victim.status, (status) => (status["transpiles"] ?? 0) > before)
-      const late = yield* paused(victim, first.ask(source.path("slow.ts")))
-      assert.strictEqual(late.status, 200, late.shown.slice(0, 500))
-      assert.isBelow(late.ended - late.began, takeOverMillis)
-      assert.isAbove((yield* first.status)["takeovers"] ?? 0, 0)
-      const answer = yield* Fiber.join(early)
-      assert.strictEqual(answer.text, late.text)
-    }), patience)
+  it.effect.runIf(everything)(
+    "while it transpiles: another replica takes the module over",
+    () =>
+      Effect.gen(function*() {
+        const stage = yield* Stage
+        const { members: [first, victim] } = stage
+        const source = yield* stage.realm("frozen-winner", { "slow.ts": slowModule("frozen") })
+        const before = (yield* victim.status)["transpiles"] ?? 0
+        const early = yield* Effect.forkChild(victim.ask(source.path("slow.ts")), { startImmediately: true })
+        yield* eventually("it transpiles", victim.status, (status) => (status["transpiles"] ?? 0) > before)
+        const late = yield* paused(victim, first.ask(source.path("slow.ts")))
+        assert.strictEqual(late.status, 200, late.shown.slice(0, 500))
+        assert.isBelow(late.ended - late.began, takeOverMillis)
+        assert.isAbove((yield* first.status)["takeovers"] ?? 0, 0)
+        const answer = yield* Fiber.join(early)
+        assert.strictEqual(answer.text, late.text)
+      }),
+    patience
+  )
 
   it.effect.runIf(everything)(
     "in the middle of a publish: another's publish goes on, and stands",
