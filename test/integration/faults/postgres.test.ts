@@ -42,7 +42,7 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("Post
       }
     }), patience)
 
-  it.effect(
+  it.effect.runIf(everything)(
     "a listening session that is terminated is opened again, and what it missed is caught up",
     () =>
       Effect.gen(function*() {
