@@ -76,10 +76,8 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "60 seconds" })("SIGS
         assert.isBelow(late.ended - late.began, takeOverMillis)
         assert.isAbove((yield* first.status)["takeovers"] ?? 0, 0)
         // The deadline of a transpile runs on while its process is stopped: it may have to be asked again.
-        const answer = yield* Effect.flatMap(
-          Fiber.join(early),
-          (first) => first.status === 503 ? victim.ask(source.path("slow.ts")) : Effect.succeed(first)
-        )
+        const begun = yield* Fiber.join(early)
+        const answer = begun.status === 503 ? yield* victim.ask(source.path("slow.ts")) : begun
         assert.strictEqual(answer.text, late.text)
       }),
     patience
