@@ -46,7 +46,8 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
     maxConnections: 10,
     connectTimeout: "5 seconds",
-    startupParameters: { statement_timeout: "5000" }
+    // A replica that is frozen or cut off in the middle of a transaction must not hold its rows for ever.
+    startupParameters: { statement_timeout: "5000", idle_in_transaction_session_timeout: "5000" }
   })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
 
   yield* reserved.release

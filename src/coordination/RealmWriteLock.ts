@@ -52,7 +52,9 @@ export class RealmWriteLock extends Context.Service<RealmWriteLock, {
       const pool = yield* PgPool.make({
         ...sessionConfig(config, "write locks", {
           idle_session_timeout: idleSessionTimeout,
-          lock_timeout: String(patience)
+          lock_timeout: String(patience),
+          // The pool's would end the wait long before a frozen holder has lost the realm.
+          statement_timeout: "0"
         }),
         maxConnections: 16,
         idleTimeout: "5 seconds"
@@ -77,7 +79,10 @@ export class RealmWriteLock extends Context.Service<RealmWriteLock, {
                 mutexes.take(ordered),
                 Effect.mapError(
                   session(ordered),
-                  (cause) => new DatabaseError({ operation: `lock ${realmUrls[0]}`, cause })
+                  (cause) =>
+                    cause.reason._tag === "LockTimeoutError"
+                      ? new LockTimeout({ realmUrl: realmUrls[0], waitedMs: patience })
+                      : new DatabaseError({ operation: `lock ${realmUrls[0]}`, cause })
                 )
               )
             )

@@ -9,6 +9,7 @@ import { RealmFiles } from "../realms/RealmFiles.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
+import { WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { settle } from "./edit.ts"
 import { Invalidation } from "./Invalidation.ts"
 import { holdUrl, refuseOverlap } from "./overlap.ts"
@@ -90,6 +91,7 @@ const commit = Effect.fnUntraced(function*(
   target: RealmRow | undefined
 ) {
   const expected = target?.generation ?? 0
+  const intents = yield* WriteIntentTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
@@ -107,8 +109,15 @@ const commit = Effect.fnUntraced(function*(
     const recorded = yield* versions.commit(publishedRealmUrl, generation.value, directory)
     if (!recorded) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
     yield* queue.enqueue(publishedRealmUrl, generation.value)
-    const { realms: [row] } = yield* realms.read([publishedRealmUrl])
-    return { generation: generation.value, lastPublishedAt: row?.lastPublishedAt ?? null }
+    const { realms: rows } = yield* realms.read([publishedRealmUrl, source.realmUrl])
+    // A publisher that was frozen may have lost its locks while it copied: then its copy may be of no one state of the
+    // source, which has moved since, or is being moved by a writer whose intent was there before its first rename.
+    const moved = rows.find((row) => row.realmUrl === source.realmUrl)?.generation !== source.generation
+    if (moved || Option.isSome(yield* intents.find(source.realmUrl))) {
+      return yield* new CommitConflict({ realmUrl: source.realmUrl, expected: source.generation })
+    }
+    const published = rows.find((row) => row.realmUrl === publishedRealmUrl)
+    return { generation: generation.value, lastPublishedAt: published?.lastPublishedAt ?? null }
   }))
 })
 

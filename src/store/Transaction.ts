@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Cause, Context, Effect, Layer } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
@@ -15,13 +15,21 @@ export class Transaction extends Context.Service<Transaction, {
     Effect.map(SqlClient.SqlClient, (sql) =>
       Transaction.of({
         run: (work) =>
-          // The tables turn their own failures into DatabaseError: a SqlError here comes from BEGIN or COMMIT.
-          Effect.mapError(
-            sql.withTransaction(work),
-            (error) =>
+          sql.withTransaction(work).pipe(
+            // A connection that was lost cannot ROLLBACK either, which makes a defect of whatever `work` failed with. The
+            // server has undone the transaction all the same.
+            Effect.catchCauseIf(
+              (cause) =>
+                cause.reasons.some((reason) => Cause.isDieReason(reason) && SqlError.isSqlError(reason.defect)),
+              (cause) =>
+                Effect.fail(new DatabaseError({ operation: "roll back a transaction", cause: Cause.squash(cause) }))
+            ),
+            // The tables turn their own failures into DatabaseError: a SqlError here comes from BEGIN or COMMIT.
+            Effect.mapError((error) =>
               SqlError.isSqlError(error)
                 ? new DatabaseError({ operation: "commit a transaction", cause: error })
                 : error
+            )
           )
       }))
   )

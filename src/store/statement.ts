@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import type { SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
 
@@ -10,7 +10,9 @@ export const statement = <A, R>(
   operation: string,
   effect: Effect.Effect<A, SqlError.SqlError, R>
 ): Effect.Effect<A, DatabaseError, R> =>
-  effect.pipe(
-    Effect.timeout(statementDeadline),
-    Effect.mapError((cause) => new DatabaseError({ operation, cause }))
-  )
+  Effect.acquireUseRelease(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (sent) => Effect.timeout(Fiber.join(sent), statementDeadline),
+    // The end of a statement that was given up is not waited for: over a dead connection it takes as long again.
+    (sent, exit) => Exit.isSuccess(exit) ? Effect.void : Effect.forkDetach(Fiber.interrupt(sent))
+  ).pipe(Effect.mapError((cause) => new DatabaseError({ operation, cause })))

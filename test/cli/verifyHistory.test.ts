@@ -40,6 +40,15 @@ describe("the history that lockstep verify checks", () => {
     assert.deepStrictEqual(checked.violations.map(({ invariant }) => invariant), ["I2"])
   })
 
+  it("an answer that warns that it may be old breaks neither I1 nor I2, but may not go back", () => {
+    const checked = history()
+    checked.changed({ realm: "source", version: 2, returned: 100, promised: true })
+    checked.read("r", { ...read(9000, 1, 7), warned: true })
+    assert.deepStrictEqual([checked.violations, checked.staleness], [[], []])
+    checked.read("r", { ...read(9001, 1, 6), warned: true })
+    assert.deepStrictEqual(checked.violations.map(({ invariant }) => invariant), ["I3"])
+  })
+
   it("a generation that goes back on one replica is a violation of I3; another reader's are its own", () => {
     const checked = history()
     checked.read("r", read(1, 1, 5))

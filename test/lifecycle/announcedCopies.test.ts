@@ -7,8 +7,10 @@ import { publish } from "../../src/lifecycle/publish.ts"
 import { putFile } from "../../src/lifecycle/write.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
+import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { put, TemporaryRealms } from "../realms/temporaryRealms.ts"
 import { olderInMemory } from "../store/olderVersions.ts"
 import { notesUrl, oneReplica, publishedUrl, rowOf, served } from "./oneReplica.ts"
@@ -206,3 +208,19 @@ live("a publish that is interrupted after the sweeper took its copy leaves nothi
     yield* Fiber.interrupt(fiber)
     yield* nothingHappened
   }))
+
+for (const how of ["edited", "being edited"] as const) {
+  live(
+    `a copy of a source that was ${how} by another writer meanwhile is not published: it may be torn`,
+    () =>
+      Effect.gen(function*() {
+        const { fiber, goOn } = yield* pausedPublish
+        // What a writer does that found the lock free: the publisher was frozen and lost it.
+        if (how === "being edited") yield* (yield* WriteIntentTable).begin(notesUrl, 2, "batch", [])
+        else yield* (yield* RealmTable).advance(notesUrl, 2, "paths")
+        yield* goOn
+        assert.strictEqual((yield* Effect.flip(Fiber.join(fiber)))._tag, "CommitConflict")
+        yield* nothingHappened
+      })
+  )
+}

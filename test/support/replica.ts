@@ -16,6 +16,10 @@ export interface ReplicaOptions {
   readonly args?: ReadonlyArray<string>
   /** Another program that takes the same arguments. */
   readonly program?: string
+  /** Arguments for Node, before the program. */
+  readonly nodeArgs?: ReadonlyArray<string>
+  /** Variables over the usual ones. */
+  readonly environment?: Readonly<Record<string, string>>
   /** The account to run under, when this process is root's. */
   readonly account?: { readonly uid: number; readonly gid: number }
 }
@@ -100,11 +104,13 @@ export const startReplica = Effect.fnUntraced(function*(
 const tail = (log: string) => log.length > 6000 ? `...${log.slice(-6000)}` : log
 
 const launch = (options: ReplicaOptions): ReplicaProcess => {
-  const { account, args = [], databaseUrl, dataDir, port = 0, program = lockstep, publicUrl, realmsDir, replicaId } =
+  const { account, args = [], databaseUrl, dataDir, environment = {}, nodeArgs = [], port = 0, program = lockstep } =
     options
+  const { publicUrl, realmsDir, replicaId } = options
   const child = spawn(
     process.execPath,
     [
+      ...nodeArgs,
       program,
       "serve",
       ...realmsDir === undefined ? [] : [realmsDir],
@@ -118,7 +124,11 @@ const launch = (options: ReplicaOptions): ReplicaProcess => {
       cwd: dataDir,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...childEnvironment(), ...databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl } },
+      env: {
+        ...childEnvironment(),
+        ...databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl },
+        ...environment
+      },
       ...account
     }
   )

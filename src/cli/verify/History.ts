@@ -5,6 +5,8 @@ export interface Read {
   readonly begun: number
   readonly version: number
   readonly generation: number
+  /** The answer said that it may be old (`--on-partition serve`): I1 and I2 promise nothing of it. */
+  readonly warned?: boolean
 }
 
 /** A version that was written or published; `promised`: every replica must show it from then on. */
@@ -51,7 +53,7 @@ export class History {
       this.#violation("I3", read, `showed generation ${read.generation} after ${shown}`)
     }
     this.#generations.set(key, Math.max(shown, read.generation))
-    this.#checkAge(read)
+    if (read.warned !== true) this.#checkAge(read)
   }
 
   #checkAge(read: Read): void {

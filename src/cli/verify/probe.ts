@@ -73,7 +73,8 @@ export const reader = Effect.fnUntraced(function*(
     const version = /version = (\d+)/.exec(body)?.[1]
     if (status !== 200 || version === undefined) return void probe.history.failures++
     const generation = Number(headers["x-lockstep-generation"])
-    probe.history.read(name, { server, realm, begun, version: Number(version), generation })
+    const warned = headers["warning"] !== undefined
+    probe.history.read(name, { server, realm, begun, version: Number(version), generation, warned })
   })
   const counted = Effect.catch(step, () => Effect.sync(() => void probe.history.failures++))
   return yield* Effect.repeat(counted, Schedule.spaced("2 millis"))

@@ -9,7 +9,7 @@ import { Membership } from "../../../src/coordination/Membership.ts"
 import { type Event, Notifications } from "../../../src/coordination/Notifications.ts"
 import { PopulateCoordinator } from "../../../src/coordination/PopulateCoordinator.ts"
 import { RealmWriteLock } from "../../../src/coordination/RealmWriteLock.ts"
-import type { SessionConfig } from "../../../src/coordination/SessionConfig.ts"
+import { SessionConfig } from "../../../src/coordination/SessionConfig.ts"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
@@ -225,6 +225,23 @@ layer(postgresWithSessions(), { excludeTestServices: true })("coordination on Po
           locks.length <= (before[0] ?? 0) && listener.length <= (before[1] ?? 0) && writers.length === 0
       )
     }))
+
+  it.effect("a writer waits for its turn, whatever the pool's statements may take", () =>
+    Effect.gen(function*() {
+      const config = yield* SessionConfig
+      const hurried = SessionConfig.layerOf({ ...config, startupParameters: { statement_timeout: "100" } })
+      const locks = Layer.build(Layer.fresh(RealmWriteLock.layer).pipe(Layer.provide(hurried)))
+      const here = yield* Effect.provide(RealmWriteLock, yield* locks)
+      const there = yield* Effect.provide(RealmWriteLock, yield* locks)
+      const realmUrl = freshRealm()
+      const held = yield* Deferred.make<void>()
+      const holder = yield* Effect.forkChild(
+        here.withLock(realmUrl)(Effect.andThen(Deferred.succeed(held, undefined), Effect.sleep("500 millis")))
+      )
+      yield* Deferred.await(held)
+      assert.strictEqual(yield* there.withLock(realmUrl)(Effect.succeed("its turn")), "its turn")
+      yield* Fiber.join(holder)
+    }).pipe(Effect.scoped))
 
   it.effect("a writer whose session was killed keeps nobody waiting", () =>
     Effect.gen(function*() {
