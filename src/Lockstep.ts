@@ -21,6 +21,7 @@ import { layerCollector } from "./lifecycle/Collector.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
+import { EncodingTable } from "./store/EncodingTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
@@ -37,7 +38,10 @@ import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
 export interface LockstepOptions extends Roots, Identity {
   /** Base of realm URLs, the same on every replica; ends in a slash. */
   readonly publicUrl: RealmUrl
-  /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions. */
+  /**
+   * Bound of L1 in bytes: three eighths for transpiled modules, a quarter each for sources and for finished answers, an
+   * eighth for definitions.
+   */
   readonly cacheBytes: number
   readonly transpiler: TranspilerOptions
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
@@ -45,6 +49,7 @@ export interface LockstepOptions extends Roots, Identity {
 }
 
 const storeSql = Layer.mergeAll(
+  EncodingTable.layer,
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
@@ -56,6 +61,7 @@ const storeSql = Layer.mergeAll(
 )
 
 const storeMemory = Layer.mergeAll(
+  EncodingTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
@@ -91,8 +97,8 @@ const services = (options: LockstepOptions) => {
     Invalidation.layer,
     Reconciler.layer(publicUrl),
     layerCollector(),
-    SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)),
-    TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
+    SourceCache.layer(Math.ceil(cacheBytes / 4)),
+    TranspiledModuleCache.layer(Math.ceil(cacheBytes * 3 / 8))
   ).pipe(
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(

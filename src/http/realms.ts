@@ -10,7 +10,7 @@ import { aliasOf, isExecutable, isHidden, isReserved } from "../domain/ModulePat
 import { deleteFile, putFile, type Wait } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
-import { respond } from "./conditional.ts"
+import { represent, representFile } from "./represent.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
@@ -76,7 +76,7 @@ const read = Effect.fnUntraced(function*(
   const file = source.success
   return isExecutable(file.canonicalPath) && !query.has("source") && !accept.includes(sourceType)
     ? yield* module(request, requested, file)
-    : plain(request, requested, file)
+    : yield* plain(request, requested, file)
 })
 
 /** A module, as JavaScript. */
@@ -87,7 +87,9 @@ const module = Effect.fnUntraced(function*(
 ) {
   const modules = yield* TranspiledModuleCache
   const { origin, value } = yield* modules.get(requested.view, source)
-  return respond(request, {
+  return yield* representFile(request, requested, {
+    canonicalPath: source.canonicalPath,
+    isModule: true,
     body: value.body,
     contentType: value.headers["content-type"] ?? "text/javascript; charset=utf-8",
     etag: value.headers["etag"] ?? "",
@@ -105,7 +107,9 @@ const plain = (
   requested: RequestedRealm,
   { bytes, canonicalPath, hash }: SourceFile
 ) =>
-  respond(request, {
+  representFile(request, requested, {
+    canonicalPath,
+    isModule: false,
     body: bytes,
     contentType: contentTypeOf(canonicalPath),
     etag: `"src-${hash.slice(0, 32)}"`,
@@ -137,10 +141,10 @@ const directory = Effect.fnUntraced(function*(
   if (accept.includes("text/html") && (path === "" || path.endsWith("/"))) {
     const sources = yield* SourceCache
     const index = yield* Effect.result(sources.read(view, `${path}index.html`))
-    if (Result.isSuccess(index)) return plain(request, requested, index.success)
+    if (Result.isSuccess(index)) return yield* plain(request, requested, index.success)
   }
   const body = Buffer.from(JSON.stringify({ path, entries }))
-  return respond(request, {
+  return yield* represent(request, {
     body,
     contentType: "application/json",
     etag: `"dir-${sha256(body).slice(0, 32)}"`,
