@@ -32,6 +32,7 @@ import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
 import { layerReindex } from "./reindex/ReindexWorker.ts"
+import { EncodingTable } from "./store/EncodingTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
@@ -51,7 +52,10 @@ import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
 export interface LockstepOptions extends Roots, Identity {
   /** Base of realm URLs, the same on every replica; ends in a slash. */
   readonly publicUrl: RealmUrl
-  /** Bound of L1 in bytes: half for transpiled modules, three eighths for sources, an eighth for definitions and analyses. */
+  /**
+   * Bound of L1 in bytes: three eighths for transpiled modules, a quarter each for sources and for finished answers, an
+   * eighth for definitions and analyses.
+   */
   readonly cacheBytes: number
   readonly transpiler: TranspilerOptions
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
@@ -61,6 +65,7 @@ export interface LockstepOptions extends Roots, Identity {
 }
 
 const storeSql = Layer.mergeAll(
+  EncodingTable.layer,
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
@@ -75,6 +80,7 @@ const storeSql = Layer.mergeAll(
 )
 
 const storeMemory = Layer.mergeAll(
+  EncodingTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
@@ -123,10 +129,10 @@ const services = (options: LockstepOptions, watch: boolean) => {
     definitions(Math.ceil(cacheBytes / 16)),
     Reconciler.layer(publicUrl),
     layerCollector(),
-    TranspiledModuleCache.layer(Math.ceil(cacheBytes / 2))
+    TranspiledModuleCache.layer(Math.ceil(cacheBytes * 3 / 8))
   ).pipe(
     Layer.provideMerge(watch ? Layer.mergeAll(layerFinishBatches, followEdits) : layerFinishBatches),
-    Layer.provideMerge(Layer.mergeAll(Invalidation.layer, SourceCache.layer(Math.ceil(cacheBytes * 3 / 8)))),
+    Layer.provideMerge(Layer.mergeAll(Invalidation.layer, SourceCache.layer(Math.ceil(cacheBytes / 4)))),
     Layer.provideMerge(Barrier.layer),
     Layer.provideMerge(
       Layer.mergeAll(

@@ -51,7 +51,13 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
   })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
 
   yield* reserved.release
-  const http = yield* Layer.build(layerHttp({ host, port: reserved.port, publicUrl, trustProxy })).pipe(
+  const http = yield* Layer.build(layerHttp({
+    host,
+    port: reserved.port,
+    publicUrl,
+    trustProxy,
+    cacheBytes: Math.ceil(flags.cacheBytes / 4)
+  })).pipe(
     Effect.provideContext(services),
     Effect.provide(NodeHttpServer.layerHttpServices),
     Effect.mapError(httpFailure(host, reserved.port))

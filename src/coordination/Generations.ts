@@ -6,7 +6,7 @@ import { makeReceiver, messagesOf } from "./changeMessages.ts"
 import { Counters } from "./Counters.ts"
 import { Lease } from "./Lease.ts"
 import { type Message, Notifications } from "./Notifications.ts"
-import { type Change, RealmMemory, type RealmView } from "./RealmMemory.ts"
+import { type Change, type Known, RealmMemory, type RealmView } from "./RealmMemory.ts"
 
 export type { Change, RealmView } from "./RealmMemory.ts"
 
@@ -26,6 +26,10 @@ export class Generations extends Context.Service<Generations, {
   readonly ask: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<ReadonlyArray<RealmView>, DatabaseError>
   /** Whether an origin (`http://host:port`) has realms of its own: one that has none stands for the public URL's. */
   readonly hasRealms: (origin: string) => Effect.Effect<boolean, DatabaseError>
+  /** What memory knows of a live realm while the lease is held, at once: for answers that are finished. */
+  readonly known: (realmUrl: RealmUrl) => Known | undefined
+  /** Likewise, whether an origin has realms. */
+  readonly knownOrigin: (origin: string) => boolean | undefined
   /** Applies a change that this replica made. */
   readonly apply: (change: Change) => Effect.Effect<void>
   /**
@@ -81,6 +85,8 @@ export class Generations extends Context.Service<Generations, {
                 Effect.catch((error) => known === undefined ? error : Effect.succeed(answer.has = known))
               )
             }),
+          known: (realmUrl) => lease.isHeld() ? memory.known(realmUrl) : undefined,
+          knownOrigin: (origin) => lease.isHeld() ? memory.origins.lookUp(origin) : undefined,
           apply: (change) => Effect.sync(() => memory.apply(change)),
           broadcast: (change, ...together) =>
             notifications.notify([...messagesOf(change, lease.self.bootId), ...together]),

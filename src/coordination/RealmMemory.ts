@@ -25,6 +25,12 @@ export interface Change {
   readonly paths: ReadonlyArray<string> | "*"
 }
 
+/** What finished answers are compared with. */
+export interface Known {
+  readonly generation: number
+  readonly fence: Fence
+}
+
 interface Realm {
   /** The newest generation applied here. It never goes back (I3). */
   generation: number
@@ -67,6 +73,12 @@ export class RealmMemory {
       if (realm?.row?.state === "live") return [viewOf(realm, realm.row)]
     }
     return []
+  }
+
+  /** A live realm at the generation that is applied here, as far as memory knows it. */
+  known(url: RealmUrl): Known | undefined {
+    const realm = this.#realms.get(url)
+    return realm?.row?.state === "live" ? realm : undefined
   }
 
   fenceOf(url: RealmUrl): Fence | undefined {

@@ -11,6 +11,8 @@ export interface RequestedRealm {
   readonly path: string
   /** The path names one immutable version, `@<generation>/...`. */
   readonly immutable: boolean
+  /** Where the request went, and whether realms of its own are there: none for the public URL's origin. */
+  readonly origin: { readonly url: string; readonly hasRealms: boolean } | undefined
 }
 
 export interface Target {
@@ -31,20 +33,23 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   const publicOrigin = new URL(publicUrl).origin
   const generations = yield* Generations
   // A host that no realm has stands for the public one: an IP address, say, or the replica's own port.
-  const isOwn = origin === publicOrigin || (yield* generations.hasRealms(origin))
+  const hasRealms = origin === publicOrigin || (yield* generations.hasRealms(origin))
   if (minGeneration !== undefined && !/^\d{1,16}$/.test(minGeneration)) {
     return yield* new InvalidInput({ detail: "x-lockstep-min-generation must be a whole number" })
   }
   const token = Number(minGeneration ?? 0)
-  const urls = candidates(isOwn ? origin : publicOrigin, rawPath)
+  const urls = candidates(hasRealms ? origin : publicOrigin, rawPath)
   const found = yield* findRealm(urls, rawPath, token)
   if (found === undefined) return yield* new RealmNotFound({ realmUrl: `${origin}${rawPath}` })
 
   const { path, version, view } = found
   const { generation: current, realmUrl } = view.row
   if (token > current) return yield* new GenerationAhead({ realmUrl, asked: token, current })
-  if (version === undefined) return { view, path, immutable: false } satisfies RequestedRealm
-  return { view: yield* versionView(view, version), path, immutable: true } satisfies RequestedRealm
+  if (version === undefined) {
+    const other = origin === publicOrigin ? undefined : { url: origin, hasRealms }
+    return { view, path, immutable: false, origin: other } satisfies RequestedRealm
+  }
+  return { view: yield* versionView(view, version), path, immutable: true, origin: undefined } satisfies RequestedRealm
 })
 
 /** What memory knows, or what PostgreSQL says where the request names a generation that memory has not reached. */

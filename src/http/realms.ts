@@ -8,15 +8,14 @@ import { isExecutable, isHidden, isReserved } from "../domain/ModulePath.ts"
 import { deleteFile, putFile } from "../lifecycle/write.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
+import { sourceType, wantsHtml, wantsSource } from "./accept.ts"
 import { atomic, removeAll, waitOf, written } from "./atomic.ts"
 import { readBody } from "./body.ts"
-import { respond } from "./conditional.ts"
 import { definitionsOf } from "./definitions.ts"
+import { represent, representFile } from "./represent.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import { indexed, instanceAsHtml, readiness } from "./renderings.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
-
-const sourceType = "application/vnd.lockstep.source"
 
 const unconfirmed = `110 lockstep "PostgreSQL cannot be asked; this may be stale"`
 
@@ -79,9 +78,9 @@ const read = Effect.fnUntraced(function*(
     return yield* Effect.fromResult(Result.isSuccess(listing) ? listing : Result.fail(source.failure))
   }
   const file = source.success
-  return isExecutable(file.canonicalPath) && !query.has("source") && !accept.includes(sourceType)
+  return isExecutable(file.canonicalPath) && !query.has("source") && !wantsSource(accept)
     ? yield* module(request, requested, file)
-    : plain(request, requested, file)
+    : yield* plain(request, requested, file)
 })
 
 /** A module, as JavaScript. */
@@ -92,7 +91,9 @@ const module = Effect.fnUntraced(function*(
 ) {
   const modules = yield* TranspiledModuleCache
   const { origin, value } = yield* modules.get(requested.view, source)
-  return respond(request, {
+  return yield* representFile(request, requested, {
+    canonicalPath: source.canonicalPath,
+    isModule: true,
     body: value.body,
     contentType: value.headers["content-type"] ?? "text/javascript; charset=utf-8",
     etag: value.headers["etag"] ?? "",
@@ -111,7 +112,9 @@ const plain = (
   requested: RequestedRealm,
   { bytes, canonicalPath, hash }: SourceFile
 ) =>
-  respond(request, {
+  representFile(request, requested, {
+    canonicalPath,
+    isModule: false,
     body: bytes,
     contentType: contentTypeOf(canonicalPath),
     etag: `"src-${hash.slice(0, 32)}"`,
@@ -144,13 +147,13 @@ const directory = Effect.fnUntraced(function*(
   const { path, view } = requested
   const files = yield* RealmFiles
   const entries = yield* files.list(view.row, path === "" ? "." : path.replace(/\/$/, ""))
-  if (accept.includes("text/html") && (path === "" || path.endsWith("/"))) {
+  if (wantsHtml(accept) && (path === "" || path.endsWith("/"))) {
     const sources = yield* SourceCache
     const index = yield* Effect.result(sources.read(view, `${path}index.html`))
-    if (Result.isSuccess(index)) return plain(request, requested, index.success)
+    if (Result.isSuccess(index)) return yield* plain(request, requested, index.success)
   }
   const body = Buffer.from(JSON.stringify({ path, entries }))
-  return respond(request, {
+  return yield* represent(request, {
     body,
     contentType: "application/json",
     etag: `"dir-${sha256(body).slice(0, 32)}"`,

@@ -11,8 +11,9 @@ import { isInstance, renderableOf } from "../reindex/entries.ts"
 import { JobTable } from "../store/JobTable.ts"
 import { type Dependency, type IndexRow, RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
-import { respond } from "./conditional.ts"
+import { wantsHtml } from "./accept.ts"
 import { problem } from "./problems.ts"
+import { represent } from "./represent.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 /**
@@ -40,7 +41,7 @@ export const instanceAsHtml = Effect.fnUntraced(function*(
   { immutable, path, view }: RequestedRealm
 ) {
   const accept = request.headers["accept"] ?? ""
-  if (immutable || !/\btext\/html\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/.test(accept)) return Option.none()
+  if (immutable || !wantsHtml(accept)) return Option.none()
   const file = yield* instanceAt(view, path)
   if (file === undefined) return Option.none()
   const stored = yield* rendering(view, file)
@@ -55,17 +56,19 @@ export const instanceAsHtml = Effect.fnUntraced(function*(
     )
   }
   const body = Buffer.from(stored.isolatedHtml)
-  return Option.some(respond(request, {
-    body,
-    contentType: "text/html; charset=utf-8",
-    etag: `"html-${sha256(body).slice(0, 32)}"`,
-    headers: {
-      "cache-control": "public, max-age=0, must-revalidate",
-      "content-security-policy": policy,
-      "referrer-policy": "no-referrer",
-      "x-lockstep-generation": generation
-    }
-  }))
+  return Option.some(
+    yield* represent(request, {
+      body,
+      contentType: "text/html; charset=utf-8",
+      etag: `"html-${sha256(body).slice(0, 32)}"`,
+      headers: {
+        "cache-control": "public, max-age=0, must-revalidate",
+        "content-security-policy": policy,
+        "referrer-policy": "no-referrer",
+        "x-lockstep-generation": generation
+      }
+    })
+  )
 })
 
 /** `_index?path=alice`: the stored rendering of an instance or a module, and what it was made from. */

@@ -3,10 +3,14 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { type AppOptions, makeApp } from "./app.ts"
+import { Encodings } from "./Encodings.ts"
+import { FinishedAnswers } from "./FinishedAnswers.ts"
 
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
   readonly trustProxy?: boolean
+  /** Bound of finished answers in memory, in bytes; 64 MiB by default. */
+  readonly cacheBytes?: number
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
@@ -41,6 +45,14 @@ export const layerHttp = (options: HttpOptions) =>
           (response) => draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
         )
       )
+      // What is finished is answered before any routing, in Node's own event; all else goes the way it goes.
+      const finished = yield* FinishedAnswers
+      const routed = node.listeners("request") as Array<http.RequestListener>
+      node.removeAllListeners("request")
+      node.on("request", (request, response) => {
+        if (!draining && finished.answer(request, response)) return
+        for (const listener of routed) listener(request, response)
+      })
       // The last to be added is the first to run: before the server stops listening and waits for its connections.
       yield* Effect.addFinalizer(() => {
         draining = true
@@ -54,4 +66,10 @@ export const layerHttp = (options: HttpOptions) =>
       const host = options.host.includes(":") ? `[${options.host}]` : options.host
       return Listening.of({ url: `http://${host}:${port}` })
     })
-  ).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
+  ).pipe(
+    Layer.provide(Layer.mergeAll(
+      NodeHttpServer.layerHttpServices,
+      Encodings.layer,
+      FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
+    ))
+  )

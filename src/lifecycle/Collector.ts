@@ -1,6 +1,7 @@
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { ofVersion } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
+import { EncodingTable } from "../store/EncodingTable.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
 import { RealmTable } from "../store/RealmTable.ts"
@@ -18,6 +19,8 @@ export interface Keep {
   readonly tombstones: number
   /** Longer than any statement lives, so that no write that read an older floor is still under way. */
   readonly settle: Duration.Input
+  /** Older compressed bodies are deleted; those still wanted are made again. */
+  readonly encodingAge: Duration.Input
 }
 
 export const defaultKeep: Keep = {
@@ -25,12 +28,14 @@ export const defaultKeep: Keep = {
   versionAge: "1 hour",
   copyAge: "1 hour",
   tombstones: 1000,
-  settle: "30 seconds"
+  settle: "30 seconds",
+  encodingAge: "30 days"
 }
 
 /** Removes what nobody can need: old versions, the leavings of crashes, void rows, and tombstones (S12). */
 export const collect = Effect.fn("collect")(function*(keep: Keep) {
   const definitions = yield* ModuleTable
+  const encodings = yield* EncodingTable
   const files = yield* RealmFiles
   const realms = yield* RealmTable
   const transpiled = yield* ModuleTranspileTable
@@ -52,6 +57,7 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   }
   yield* transpiled.collectVoid
   yield* definitions.collectVoid
+  yield* encodings.collect(Duration.toDays(keep.encodingAge))
   if ((yield* realms.raiseInsertFloors(keep.tombstones)) > 0) {
     yield* Effect.sleep(keep.settle)
     yield* transpiled.collectTombstones

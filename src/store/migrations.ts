@@ -170,6 +170,19 @@ const migrations = Migrator.fromRecord({
     yield* sql`ALTER TABLE realm_index ALTER COLUMN isolated_html SET STORAGE EXTERNAL`
     yield* sql`DROP INDEX realm_index_realm`
     yield* sql`CREATE UNIQUE INDEX realm_index_realm ON realm_index (realm_url, path)`
+  }),
+  "0008_encodings": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // Compressed bodies, by the tag of what they were made from. Compressed already: PostgreSQL need not try again.
+    yield* sql`CREATE UNLOGGED TABLE encodings (
+      etag text NOT NULL,
+      coding text NOT NULL CHECK (coding IN ('br', 'gzip')),
+      body bytea NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (etag, coding)
+    )`
+    yield* sql`ALTER TABLE encodings ALTER COLUMN body SET STORAGE EXTERNAL`
+    yield* sql`CREATE INDEX encodings_age ON encodings (created_at)`
   })
 })
 

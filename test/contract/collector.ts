@@ -7,6 +7,7 @@ import { FileFailure } from "../../src/domain/errors.ts"
 import { ofVersion, type RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { collect, type Keep } from "../../src/lifecycle/Collector.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
+import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
@@ -16,6 +17,7 @@ import { definitions, transpiled } from "./cacheTables.ts"
 import { freshRealm } from "./freshRealm.ts"
 
 type Services =
+  | EncodingTable
   | ModuleTable
   | ModuleTranspileTable
   | RealmFiles
@@ -23,7 +25,14 @@ type Services =
   | RealmVersionTable
   | TemporaryRealms
 
-const keep: Keep = { versions: 2, versionAge: "30 minutes", copyAge: "30 minutes", tombstones: 10, settle: "10 millis" }
+const keep: Keep = {
+  versions: 2,
+  versionAge: "30 minutes",
+  copyAge: "30 minutes",
+  tombstones: 10,
+  settle: "10 millis",
+  encodingAge: "1 day"
+}
 
 const hour = 3_600_000
 

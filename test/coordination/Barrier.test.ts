@@ -40,6 +40,8 @@ const setUp = Effect.gen(function*() {
         members: Effect.suspend(() => Effect.andThen(hooks.members, replicas.members))
       }),
       Layer.mock(Generations, {
+        known: () => undefined,
+        knownOrigin: () => undefined,
         broadcast: (told) => Effect.suspend(() => Effect.andThen(Effect.sync(() => sent.push(told)), hooks.broadcast))
       }),
       Layer.mock(Notifications, { subscribe: (handler) => Effect.sync(() => void handlers.push(handler)) }),

@@ -234,5 +234,6 @@ export const collecting = collect({
   versionAge: "2500 millis",
   copyAge: "1200 millis",
   tombstones: 0,
-  settle: "900 millis"
+  settle: "900 millis",
+  encodingAge: "1 day"
 })

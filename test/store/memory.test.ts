@@ -3,6 +3,7 @@ import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Sessions } from "../../src/coordination/Sessions.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
@@ -14,6 +15,7 @@ import { Transaction } from "../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
+import { encodingTable } from "../contract/encodingTable.ts"
 import { jobTable } from "../contract/jobTable.ts"
 import { moduleTable } from "../contract/moduleTable.ts"
 import { realmFileTable } from "../contract/realmFileTable.ts"
@@ -28,6 +30,7 @@ import { olderInMemory } from "./olderVersions.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layerMemory,
+  EncodingTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
   RealmFileTable.layerMemory,
@@ -45,6 +48,7 @@ cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
 moduleTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
+encodingTable("memory", tables)
 jobTable("memory", tables)
 realmIndexTable("memory", tables)
 replicaTable("memory", tables)

@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { EncodingTable } from "../../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
 import { RealmTable } from "../../../src/store/RealmTable.ts"
@@ -9,6 +10,7 @@ import { olderInPostgres } from "../../store/olderVersions.ts"
 import { postgres } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
+  EncodingTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   RealmTable.layer,

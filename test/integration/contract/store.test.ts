@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
+import { EncodingTable } from "../../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
 import { RealmFileTable } from "../../../src/store/RealmFileTable.ts"
@@ -12,6 +13,7 @@ import { Transaction } from "../../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
+import { encodingTable } from "../../contract/encodingTable.ts"
 import { jobTable } from "../../contract/jobTable.ts"
 import { moduleTable } from "../../contract/moduleTable.ts"
 import { realmFileTable } from "../../contract/realmFileTable.ts"
@@ -27,6 +29,7 @@ import { postgresWithSessions } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layer,
+  EncodingTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   RealmFileTable.layer,
@@ -44,6 +47,7 @@ cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
 moduleTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
+encodingTable("PostgreSQL", tables)
 jobTable("PostgreSQL", tables)
 realmIndexTable("PostgreSQL", tables)
 replicaTable("PostgreSQL", tables)

@@ -1,0 +1,137 @@
+import type * as http from "node:http"
+import { Context, Effect, Layer } from "effect"
+import { LRUCache } from "lru-cache"
+import { Counters } from "../coordination/Counters.ts"
+import type { Fence } from "../coordination/Fence.ts"
+import { Generations } from "../coordination/Generations.ts"
+import { Membership } from "../coordination/Membership.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { wantsHtml, wantsSource } from "./accept.ts"
+import { matches } from "./conditional.ts"
+import { codingFor } from "./contentEncoding.ts"
+
+/** What a request is known by: whatever may change its answer. All as sent. */
+export interface Asked {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+}
+
+/** An answer, with all that it stands on. */
+export interface Finished {
+  /** Where the request went, and whether that origin has realms of its own; none for the public one. */
+  readonly origin: { readonly url: string; readonly hasRealms: boolean } | undefined
+  readonly realmUrl: RealmUrl
+  readonly fence: Fence
+  readonly token: number
+  /** As asked for, and with its extension: both must hold. */
+  readonly paths: readonly [string, string]
+  readonly body: Uint8Array
+  readonly etag: string
+  /** Without the realm's generation, which may move while this answer holds. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Counted as a hit of the transpiled module cache. */
+  readonly isModule: boolean
+}
+
+interface Entry extends Finished {
+  generation: number
+  /** Flat lists of names and values, as Node takes them. */
+  found: Array<string>
+  notModified: Array<string>
+}
+
+/**
+ * Answers of published realms that are finished: status, headers and bytes, ready to be written. A hit is one look into a
+ * map, and the same questions that every other reader of memory asks: is the lease held (I2), is the realm's fence still
+ * this one, does the token hold for the path (I1). It runs before any routing, in Node's own request event.
+ *
+ * Source realms are edited in place by anyone, and have none.
+ */
+export class FinishedAnswers extends Context.Service<FinishedAnswers, {
+  /** Writes the answer, if there is one that holds; else says false and has done nothing. */
+  readonly answer: (request: http.IncomingMessage, response: http.ServerResponse) => boolean
+  /** Keeps an answer for those who ask the same. */
+  readonly keep: (asked: Asked, finished: Finished) => void
+}>()("lockstep/http/FinishedAnswers") {
+  static readonly layer = (capacityBytes: number, trustProxy: boolean) =>
+    Layer.effect(
+      FinishedAnswers,
+      Effect.gen(function*() {
+        const counters = yield* Counters
+        const generations = yield* Generations
+        const { replicaId } = yield* Membership
+        const entries = new LRUCache<string, Entry>({
+          maxSize: capacityBytes,
+          sizeCalculation: ({ body }, id) => body.length + 2 * id.length + 1024
+        })
+        const identify = trustProxy ? behindProxy : direct
+
+        // Anew when the realm moved and this path did not.
+        const prepare = (finished: Finished, generation: number): Entry => {
+          const { body, headers } = finished
+          const { "content-type": contentType = "", ...others } = headers
+          const validators = {
+            ...others,
+            "x-lockstep-generation": String(generation),
+            "x-lockstep-replica": replicaId
+          }
+          const found = { "content-type": contentType, "content-length": String(body.length), ...validators }
+          return {
+            ...finished,
+            generation,
+            found: Object.entries(found).flat(),
+            notModified: Object.entries(validators).flat()
+          }
+        }
+
+        return FinishedAnswers.of({
+          answer: (request, response) => {
+            const { headers, method } = request
+            if ((method !== "GET" && method !== "HEAD") || isUnusual(headers)) return false
+            const id = identify(request.url ?? "", headers)
+            let entry = entries.get(id)
+            if (entry === undefined) return false
+            const known = generations.known(entry.realmUrl)
+            const { fence, origin, paths, token } = entry
+            if (known?.fence !== fence || !fence.holds(token, paths[0]) || !fence.holds(token, paths[1])) return false
+            if (origin !== undefined && generations.knownOrigin(origin.url) !== origin.hasRealms) return false
+            if (known.generation !== entry.generation) entries.set(id, entry = prepare(entry, known.generation))
+            if (entry.isModule) counters.l1Hits++
+            const condition = headers["if-none-match"]
+            if (condition !== undefined && matches(condition, entry.etag)) {
+              response.writeHead(304, entry.notModified).end()
+            } else if (method === "HEAD") response.writeHead(200, entry.found).end()
+            else response.writeHead(200, entry.found).end(entry.body)
+            return true
+          },
+          keep: (asked, finished) => {
+            const known = generations.known(finished.realmUrl)
+            if (known?.fence !== finished.fence) return
+            entries.set(identify(asked.url, asked.headers), prepare(finished, known.generation))
+          }
+        })
+      })
+    )
+}
+
+type Headers = Asked["headers"]
+
+/** Asks for more than an answer from memory: a generation, a part, or has a body. */
+const isUnusual = (headers: Headers): boolean =>
+  headers["x-lockstep-min-generation"] !== undefined || headers["content-length"] !== undefined ||
+  headers["transfer-encoding"] !== undefined || headers["expect"] !== undefined || headers["upgrade"] !== undefined
+
+const direct = (url: string, headers: Headers): string => {
+  const accept = headers["accept"]
+  const wanted = typeof accept === "string" ? representationOf(accept) : 0
+  return `${wanted}${codingFor(String(headers["accept-encoding"] ?? ""))} ${String(headers["host"])} ${url}`
+}
+
+const behindProxy = (url: string, headers: Headers): string =>
+  `${String(headers["x-forwarded-proto"])} ${String(headers["x-forwarded-host"])} ${direct(url, headers)}`
+
+/** Of what `accept` may say, only these make a difference. */
+const representationOf = (accept: string): number =>
+  accept === "*/*"
+    ? 0
+    : (wantsSource(accept) ? 1 : 0) + (wantsHtml(accept) ? 2 : 0)

@@ -1,0 +1,89 @@
+import { Effect } from "effect"
+import { type Headers, HttpServerResponse } from "effect/http"
+import { matches } from "./conditional.ts"
+import { codingFor, isCompressible } from "./contentEncoding.ts"
+import { Encodings } from "./Encodings.ts"
+import { FinishedAnswers } from "./FinishedAnswers.ts"
+import type { RequestedRealm } from "./RequestedRealm.ts"
+
+/** One representation of a resource, before it is compressed. */
+export interface Representation {
+  readonly body: Uint8Array
+  readonly contentType: string
+  /** Strong: equal tags mean equal bytes. */
+  readonly etag: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+interface WithHeaders {
+  readonly headers: Headers.Headers
+}
+
+interface Request extends WithHeaders {
+  readonly originalUrl: string
+}
+
+/** Answers with the representation in the coding that the client wants, or with 304 when the client has it. */
+export const represent = Effect.fnUntraced(function*(request: WithHeaders, representation: Representation) {
+  return respond(request, yield* encode(request, representation))
+})
+
+/**
+ * The same for a file or module of a realm, whose answer is kept for those who ask the same, `headers` replaced by
+ * `finishedHeaders` for them.
+ */
+export const representFile = Effect.fnUntraced(function*(
+  request: Request,
+  { immutable, origin, path, view }: RequestedRealm,
+  file: Representation & { readonly canonicalPath: string; readonly isModule: boolean }
+) {
+  const encoded = yield* encode(request, file)
+  const lasting = view.row.kind === "published" && !immutable && view.unconfirmed !== true
+  if (lasting) {
+    const answers = yield* FinishedAnswers
+    answers.keep({ url: request.originalUrl, headers: request.headers }, {
+      origin,
+      realmUrl: view.row.realmUrl,
+      fence: view.fence,
+      token: view.token,
+      paths: [path, file.canonicalPath],
+      body: encoded.body,
+      etag: encoded.etag,
+      headers: { ...headersOf(encoded), ...file.isModule && { "x-lockstep-cache": "l1" } },
+      isModule: file.isModule
+    })
+  }
+  return respond(request, encoded)
+})
+
+interface Encoded extends Representation {
+  readonly coding: "br" | "gzip" | "identity"
+}
+
+/** Each coding has a tag of its own: its bytes are others. */
+const encode = Effect.fnUntraced(function*(request: WithHeaders, representation: Representation) {
+  const { body, contentType, etag } = representation
+  const coding = codingFor(request.headers["accept-encoding"])
+  if (coding === "identity" || !isCompressible(contentType, body.length)) {
+    return { ...representation, coding: "identity" } satisfies Encoded
+  }
+  const encodings = yield* Encodings
+  const encoded = yield* encodings.encode(coding, representation)
+  return { ...representation, body: encoded, etag: etag.replace(/"$/, `-${coding}"`), coding } satisfies Encoded
+})
+
+const headersOf = ({ coding, contentType, etag, headers }: Encoded): Record<string, string> => ({
+  "content-type": contentType,
+  ...headers,
+  ...coding !== "identity" && { "content-encoding": coding },
+  etag,
+  vary: "accept, accept-encoding",
+  "x-content-type-options": "nosniff"
+})
+
+const respond = (request: WithHeaders, encoded: Encoded) => {
+  const { "content-type": contentType, ...headers } = headersOf(encoded)
+  return matches(request.headers["if-none-match"], encoded.etag)
+    ? HttpServerResponse.empty({ status: 304, headers })
+    : HttpServerResponse.uint8Array(encoded.body, { contentType: contentType ?? "", headers })
+}

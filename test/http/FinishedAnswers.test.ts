@@ -1,0 +1,215 @@
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Counters } from "../../src/coordination/Counters.ts"
+import { Fence } from "../../src/coordination/Fence.ts"
+import { Generations } from "../../src/coordination/Generations.ts"
+import { Membership } from "../../src/coordination/Membership.ts"
+import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import { type Finished, FinishedAnswers } from "../../src/http/FinishedAnswers.ts"
+
+const realmUrl = "http://test.example/realm/" as RealmUrl
+const body = Buffer.from("export const a = 1\n")
+
+/** Real HTTP before finished answers, over what a replica knows as the test says; what is not answered is 599. */
+const setUp = (trustProxy = false) =>
+  Effect.gen(function*() {
+    const known = { held: true, generation: 3, fence: new Fence(), origins: new Map<string, boolean>() }
+    const layer = FinishedAnswers.layer(10_000, trustProxy).pipe(Layer.provideMerge(Layer.mergeAll(
+      Layer.fresh(Counters.layer),
+      Layer.mock(Generations, {
+        known: () => known.held ? known : undefined,
+        knownOrigin: (origin) => known.held ? known.origins.get(origin) : undefined
+      }),
+      Layer.succeed(Membership, { replicaId: "one", bootId: "boot", advertiseUrl: "", leaseMillis: 3000 })
+    )))
+    const context = yield* Layer.build(Layer.fresh(layer))
+    const answers = yield* Effect.provide(FinishedAnswers, context)
+    const counters = yield* Effect.provide(Counters, context)
+    const server = yield* Effect.acquireRelease(
+      Effect.callback<http.Server>((resume) => {
+        const created = http.createServer((request, response) => {
+          if (!answers.answer(request, response)) response.writeHead(599).end()
+        })
+        created.listen(0, "127.0.0.1", () => resume(Effect.succeed(created)))
+      }),
+      (created) => Effect.sync(() => created.close())
+    )
+    const { port } = server.address() as AddressInfo
+    const ask = (path: string, options: http.RequestOptions = {}) =>
+      Effect.callback<{ readonly status: number; readonly headers: http.IncomingHttpHeaders; readonly text: string }>(
+        (resume) => {
+          const headers = { host: "test.example", ...options.headers }
+          http.request({ port, path, agent: false, ...options, headers }, (response) => {
+            let text = ""
+            response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
+            response.on("end", () =>
+              resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text })))
+          }).end()
+        }
+      )
+    const finished = (): Finished => ({
+      origin: undefined,
+      realmUrl,
+      fence: known.fence,
+      token: known.fence.capture(),
+      paths: ["a", "a.ts"],
+      body,
+      etag: `"js-1"`,
+      headers: { "content-type": "text/javascript; charset=utf-8", etag: `"js-1"`, "x-lockstep-cache": "l1" },
+      isModule: true
+    })
+    const keep = (change: Partial<Finished> = {}, headers: Record<string, string> = {}) =>
+      answers.keep({ url: "/realm/a", headers: { host: "test.example", ...headers } }, { ...finished(), ...change })
+    return { known, counters, ask, keep }
+  })
+
+it.live("an answer that was kept is given as it was, with the realm's generation and the replica's name", () =>
+  Effect.gen(function*() {
+    const { ask, counters, keep } = yield* setUp()
+    assert.strictEqual((yield* ask("/realm/a")).status, 599)
+    keep()
+    const answer = yield* ask("/realm/a")
+    assert.strictEqual(answer.text, body.toString())
+    assert.deepInclude(answer.headers, {
+      "content-type": "text/javascript; charset=utf-8",
+      "content-length": String(body.length),
+      etag: `"js-1"`,
+      "x-lockstep-cache": "l1",
+      "x-lockstep-generation": "3",
+      "x-lockstep-replica": "one"
+    })
+    assert.strictEqual(counters.l1Hits, 1)
+    for (const path of ["/realm/b", "/realm/a?source", "/realm/a/"]) assert.strictEqual((yield* ask(path)).status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("HEAD has the same headers and no body; who has the bytes gets 304", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep()
+    const head = yield* ask("/realm/a", { method: "HEAD" })
+    assert.strictEqual(head.status, 200)
+    assert.strictEqual(head.text, "")
+    assert.strictEqual(head.headers["content-length"], String(body.length))
+    for (const tag of [`"js-1"`, `W/"js-1"`, `"other", "js-1"`, "*"]) {
+      const answer = yield* ask("/realm/a", { headers: { "if-none-match": tag } })
+      assert.strictEqual(answer.status, 304)
+      assert.strictEqual(answer.headers.etag, `"js-1"`)
+      assert.isUndefined(answer.headers["content-type"])
+    }
+    assert.strictEqual((yield* ask("/realm/a", { headers: { "if-none-match": `"other"` } })).status, 200)
+  }).pipe(Effect.scoped))
+
+it.live("it stands only while the lease is held, and the token holds for the name and for the file (I1, I2)", () =>
+  Effect.gen(function*() {
+    const { ask, keep, known } = yield* setUp()
+    const status = Effect.map(ask("/realm/a"), (answer) => answer.status)
+    keep()
+    known.held = false
+    assert.strictEqual(yield* status, 599)
+    known.held = true
+    assert.strictEqual(yield* status, 200)
+    known.fence.invalidate("b.ts")
+    assert.strictEqual(yield* status, 200)
+    for (const path of ["a", "a.ts"]) {
+      keep()
+      assert.strictEqual(yield* status, 200)
+      known.fence.invalidate(path)
+      assert.strictEqual(yield* status, 599, path)
+    }
+    keep()
+    known.fence.drop()
+    assert.strictEqual(yield* status, 599)
+    keep()
+    known.fence = new Fence()
+    assert.strictEqual(yield* status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("an answer that was overtaken before it was finished is not given (I1)", () =>
+  Effect.gen(function*() {
+    const { ask, keep, known } = yield* setUp()
+    const token = known.fence.capture()
+    known.fence.invalidate("a.ts")
+    keep({ token })
+    assert.strictEqual((yield* ask("/realm/a")).status, 599)
+    const { fence } = known
+    known.fence = new Fence()
+    keep({ fence })
+    assert.strictEqual((yield* ask("/realm/a")).status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("the generation shown is the realm's present one, also where another path moved it (I3)", () =>
+  Effect.gen(function*() {
+    const { ask, keep, known } = yield* setUp()
+    keep()
+    known.generation = 4
+    known.fence.invalidate("b.ts")
+    assert.strictEqual((yield* ask("/realm/a")).headers["x-lockstep-generation"], "4")
+    assert.strictEqual(
+      (yield* ask("/realm/a", { headers: { "if-none-match": "*" } })).headers["x-lockstep-generation"],
+      "4"
+    )
+  }).pipe(Effect.scoped))
+
+it.live("what asks for more than memory can say goes the long way: a token, another method, a body", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep()
+    const long: ReadonlyArray<http.RequestOptions> = [
+      { headers: { "x-lockstep-min-generation": "3" } },
+      { headers: { "content-length": "0" } },
+      { method: "PUT" },
+      { method: "POST" },
+      { method: "OPTIONS" }
+    ]
+    for (const options of long) assert.strictEqual((yield* ask("/realm/a", options)).status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("each host, coding and representation has an answer of its own", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep()
+    const others = [
+      { host: "other.example" },
+      { "accept-encoding": "gzip" },
+      { "accept-encoding": "br, gzip" },
+      { accept: "application/vnd.lockstep.source" },
+      { accept: "text/html" }
+    ]
+    for (const headers of others) assert.strictEqual((yield* ask("/realm/a", { headers })).status, 599)
+    for (const headers of [{ accept: "*/*" }, { accept: "text/javascript" }, { "accept-encoding": "identity" }]) {
+      assert.strictEqual((yield* ask("/realm/a", { headers })).status, 200)
+    }
+  }).pipe(Effect.scoped))
+
+it.live("behind a proxy that is trusted, what it forwards is part of the question", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp(true)
+    const headers = { "x-forwarded-host": "test.example", "x-forwarded-proto": "https" }
+    keep({}, headers)
+    assert.strictEqual((yield* ask("/realm/a", { headers })).status, 200)
+    assert.strictEqual((yield* ask("/realm/a")).status, 599)
+    assert.strictEqual((yield* ask("/realm/a", { headers: { ...headers, "x-forwarded-host": "other" } })).status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("an answer for a host without realms stands while it has none, as far as memory knows", () =>
+  Effect.gen(function*() {
+    const { ask, keep, known } = yield* setUp()
+    const url = "http://10.0.0.1"
+    const status = Effect.map(ask("/realm/a"), (answer) => answer.status)
+    known.origins.set(url, false)
+    keep({ origin: { url, hasRealms: false } })
+    assert.strictEqual(yield* status, 200)
+    known.origins.delete(url)
+    assert.strictEqual(yield* status, 599)
+    known.origins.set(url, true)
+    assert.strictEqual(yield* status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("memory stays within its bound (I7)", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep({ body: Buffer.alloc(20_000) })
+    assert.strictEqual((yield* ask("/realm/a")).status, 599)
+  }).pipe(Effect.scoped))
