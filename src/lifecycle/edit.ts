@@ -1,6 +1,7 @@
 import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
 import { Counters } from "../coordination/Counters.ts"
+import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, type DatabaseError, RealmNotFound, RealmNotWritable } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
@@ -131,11 +132,16 @@ const doneAfterAll = Effect.fnUntraced(function*(
 ) {
   const { realmUrl } = realm
   const intents = yield* WriteIntentTable
+  const invalidation = yield* Invalidation
   const realms = yield* RealmTable
   const open = yield* intents.find(realmUrl)
   const [row] = (yield* realms.read([realmUrl])).realms
   if ((Option.isSome(open) && open.value.batch === batch) || row?.state !== "live") return yield* error
-  return { realmUrl, generation: row.generation, paths: edits.map(({ path }) => path) }
+  // Only the next generation is surely this batch's: a later one may be of other paths, or of all.
+  const paths = row.generation === realm.generation + 1 ? edits.map(({ path }) => path) : "*"
+  const change: Change = { realmUrl, generation: row.generation, paths }
+  yield* invalidation.clearLocalSourceCaches(change)
+  return change
 })
 
 // Too young for their stamps to be trusted.

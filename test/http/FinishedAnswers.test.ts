@@ -40,7 +40,7 @@ const setUp = (trustProxy = false) =>
     const ask = (path: string, options: http.RequestOptions = {}) =>
       Effect.callback<{ readonly status: number; readonly headers: http.IncomingHttpHeaders; readonly text: string }>(
         (resume) => {
-          const headers = { host: "test.example", ...options.headers }
+          const headers = { host: "test.example", ...(options.headers as http.OutgoingHttpHeaders | undefined) }
           http.request({ port, path, agent: false, ...options, headers }, (response) => {
             let text = ""
             response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)

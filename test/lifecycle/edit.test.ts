@@ -15,6 +15,7 @@ import { deleteAllFiles, editAtomically, putFile } from "../../src/lifecycle/wri
 import { type Operation, RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
+import { RealmTable } from "../../src/store/RealmTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
 import { put, TemporaryRealms, tree } from "../realms/temporaryRealms.ts"
@@ -197,6 +198,36 @@ live("the reply of a commit may be lost: the batch stands, and its writer is tol
     assert.strictEqual(reached, 2)
     assert.deepStrictEqual(yield* files, whole)
   }))
+
+for (const later of [false, true]) {
+  live(
+    `after a lost reply this replica applies the batch, and tells of ${
+      later ? "all, for others have edited since" : "its files"
+    }`,
+    () =>
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        const { run } = yield* Transaction
+        const applied: Array<Change> = []
+        const invalidation = yield* Invalidation
+        // Committed behind this replica's back, as far as its memory knows.
+        const silent = Effect.provideService(editAtomically(notesUrl, batch), Invalidation, {
+          ...invalidation,
+          clearLocalSourceCaches: (change) => Effect.sync(() => void applied.push(change)),
+          commit: (realm, target, alongside) =>
+            invalidation.commit(realm, target, alongside).pipe(
+              Effect.andThen(
+                later ? run(realms.advance(notesUrl, 2, "realm")) : Effect.void
+              ),
+              Effect.andThen(lost)
+            )
+        })
+        yield* silent
+        const paths = later ? "*" : batch.map(({ path }) => path)
+        assert.deepStrictEqual(applied, [{ realmUrl: notesUrl, generation: later ? 3 : 2, paths }])
+      })
+  )
+}
 
 live("a crash between any two renames leaves a batch that is finished as a whole", () =>
   Effect.gen(function*() {

@@ -114,6 +114,11 @@ export class Truth {
     return text === undefined
   }
 
+  /** Whether a source realm's file ever said so. */
+  had(path: string, text: string | undefined): boolean {
+    return this.states.some(({ files }) => files?.get(path) === text)
+  }
+
   /** How long ago, at `start`, the generation was superseded. */
   stalenessOf(generation: number, start: number): number {
     const next = this.#committed.find((each) => each.generation > generation)

@@ -152,9 +152,13 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { everywhere, generation, path, voidsAll } = result.success
+            const { everywhere, generation, path, text, voidsAll } = result.success
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
-            history.acknowledged(realmUrl, generation, replica.process.name)
+            // Whoever takes the realm from a frozen writer finishes its batch: what counts is that it was done.
+            if (path === undefined) history.acknowledged(realmUrl, generation, replica.process.name)
+            else if (!world.truth(realmUrl).had(path, text)) {
+              history.violated("I4", `${replica.process.name} acknowledged ${what}, which was never done`)
+            }
             world.truth(realmUrl).returned(simulation.now, generation, path, everywhere, voidsAll === true ? seen : 0)
             if (everywhere) lookEverywhere(world, realmUrl)
           } else {
@@ -197,8 +201,9 @@ interface Told {
   readonly generation: number
   /** Of an invalidation of everything. */
   readonly voidsAll?: boolean
-  /** Of a write. */
+  /** Of a write: its file, and what it says since; nothing where it was removed. */
   readonly path?: string
+  readonly text?: string
   /** Whether nobody may answer from before it now. */
   readonly everywhere: boolean
 }
@@ -220,7 +225,7 @@ const invalidating = Effect.gen(function*() {
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
   const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
-  return { generation, path, everywhere: waitsForAll } satisfies Told
+  return { generation, path, text, everywhere: waitsForAll } satisfies Told
 })
 
 const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
