@@ -43,6 +43,8 @@ export class Reconciler extends Context.Service<Reconciler, {
         const mount = Effect.fnUntraced(function*(realmUrl: RealmUrl, name: string) {
           // Another replica may have been first; what is recorded then is not ours to replace.
           if ((yield* realms.read([realmUrl])).realms.length > 0) return Option.none<number>()
+          // A create that failed while its lock was waited for has taken its directory away.
+          if (!(yield* files.sources).includes(name)) return Option.none<number>()
           yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
           return yield* transaction.run(Effect.gen(function*() {
             yield* realms.holdRegistry

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { DatabaseError } from "../../src/domain/errors.ts"
@@ -94,6 +94,33 @@ live(
       assert.strictEqual((yield* createRealm({ publicUrl, name: "fresh", from: outside })).generation, 1)
     })
 )
+
+live("what a failing create has made is not adopted by who waits for its lock", () =>
+  Effect.gen(function*() {
+    const { reconcile } = yield* Reconciler
+    const made = yield* Deferred.make<void>()
+    const goOn = yield* Deferred.make<void>()
+    const { run } = yield* Transaction
+    let held = false
+    const creating = yield* Effect.provideService(createRealm({ publicUrl, name: "fresh" }), Transaction, {
+      run: (work) => {
+        if (held) return run(work)
+        held = true
+        return Deferred.succeed(made, undefined).pipe(
+          Effect.andThen(Deferred.await(goOn)),
+          Effect.andThen(new DatabaseError({ operation: "commit", cause: new Error("down") }))
+        )
+      }
+    }).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
+    yield* Deferred.await(made)
+    // It sees the directory, and waits for the realm.
+    const adopting = yield* Effect.forkChild(reconcile, { startImmediately: true })
+    yield* Effect.sleep("50 millis")
+    yield* Deferred.succeed(goOn, undefined)
+    yield* Fiber.join(creating)
+    yield* Fiber.join(adopting)
+    assert.isUndefined(yield* rowOf(freshUrl))
+  }))
 
 live("a create that fails keeps a directory that was there before", () =>
   Effect.gen(function*() {

@@ -38,7 +38,7 @@ const places: ReadonlyArray<
   {
     what: "invalidates because somebody asked",
     pattern: /\binvalidation\.invalidate\(/,
-    files: ["http/management.ts"]
+    files: ["http/management.ts", "lifecycle/invalidateDefinitions.ts"]
   },
   {
     what: "tells of a change when it is committed",
@@ -53,8 +53,8 @@ const places: ReadonlyArray<
     ]
   },
   {
-    what: "announces, and hands on to what depends on it",
-    pattern: /\bbarrier\.(?:announce|confirm)\(|\bdependents\.changed\(/,
+    what: "announces",
+    pattern: /\bbarrier\.(?:announce|confirm)\(/,
     files: ["lifecycle/Invalidation.ts"]
   },
   {
