@@ -48,6 +48,10 @@ export const layerFollowEdits = (publicUrl: RealmUrl) =>
     let missed = false
     yield* Effect.forkScoped(Effect.forever(Effect.gen(function*() {
       const hints = yield* watcher.take
+      if (hints === "all") {
+        if (yield* followAll) missed = true
+        return
+      }
       const failed = yield* Effect.forEach(
         hints,
         ([directory, paths]) => follow(ofName(publicUrl, directory), paths === "all" ? undefined : paths),

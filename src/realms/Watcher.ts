@@ -1,13 +1,16 @@
-import * as fs from "node:fs"
 import * as path from "node:path"
+import { Worker } from "node:worker_threads"
 import { Context, Effect, Layer, Queue, Schedule } from "effect"
 import { isPassing } from "./scanTree.ts"
+import type { WatchMessage } from "./watchThread.ts"
+
+const entry = new URL(import.meta.url.endsWith(".ts") ? "./watchThread.ts" : "./watchThread.js", import.meta.url)
 
 /** What may have changed in one source realm: these paths and what lies below them, or anything. */
 export type Hint = ReadonlyArray<string> | "all"
 
-/** Hints by the realm's directory. */
-export type Hints = ReadonlyMap<string, Hint>
+/** Hints by the realm's directory, or anything in any of them. */
+export type Hints = ReadonlyMap<string, Hint> | "all"
 
 /** Longest list of paths for a realm: beyond it one look at all of it is cheaper, and surer. */
 const maxPaths = 200
@@ -29,13 +32,17 @@ export class Watcher extends Context.Service<Watcher, {
   /** Whether the system tells of edits now; if not, looking from time to time is all there is. */
   readonly isWatching: () => boolean
 }>()("lockstep/realms/Watcher") {
-  /** Watches every directory of the realms directory: one descriptor a directory, none a file. */
+  /**
+   * Watches every directory of the realms directory: one descriptor a directory, none a file. The first hint says "all" once
+   * everything is watched; one that does so later says that edits may have been lost in between.
+   */
   static readonly layer = ({ realmsDir }: { readonly realmsDir: string }) =>
     Layer.effect(Watcher, make(path.resolve(realmsDir)))
 }
 
 const make = Effect.fnUntraced(function*(realmsDir: string) {
   const pending = new Map<string, Set<string> | "all">()
+  let everything = false
   const signals = yield* Queue.dropping<void>(1)
   let events = 0
   let watching = false
@@ -43,7 +50,7 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
   const hint = (name: string | null) => {
     events++
     const [directory = "", ...rest] = (name ?? "").split(path.sep)
-    if (directory === "") { for (const each of pending.keys()) pending.set(each, "all") }
+    if (directory === "") everything = true
     else if (!directory.startsWith(".")) {
       const file = rest.join("/")
       if (file !== "" && isPassing(file)) return
@@ -54,35 +61,31 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
   }
 
   // Ends when the system says that it cannot go on.
-  const watchOnce = Effect.callback<never, NodeJS.ErrnoException>((resume) => {
-    let watcher: fs.FSWatcher
-    try {
-      watcher = fs.watch(
-        realmsDir,
-        { recursive: true, ignore: [/(?:^|[/\\])\.(?!well-known)/] },
-        (_, name) => hint(name)
-      )
-    } catch (error) {
-      return resume(Effect.fail(error as NodeJS.ErrnoException))
-    }
-    watching = true
-    watcher.on("error", (error) => resume(Effect.fail(error)))
-    return Effect.sync(() => {
+  const watchOnce = Effect.callback<never, string>((resume) => {
+    const thread = new Worker(entry, { workerData: { root: realmsDir }, env: {}, argv: [], execArgv: [] })
+    thread.unref()
+    thread.on("message", (message: WatchMessage) => {
+      if ("name" in message) return hint(message.name)
+      watching = true
+      // Whatever happened before it was watched.
+      hint(null)
+    })
+    thread.on("error", (error) => resume(Effect.fail(String(error))))
+    thread.on("exit", () => resume(Effect.fail("the watching thread ended")))
+    return Effect.promise(() => {
       watching = false
-      watcher.close()
+      return thread.terminate()
     })
   })
 
   yield* Effect.forkScoped(
     Effect.retry(
-      Effect.tapError(watchOnce, (error) =>
+      Effect.tapError(watchOnce, (reason) =>
         Effect.logWarning(
-          `Edits in ${realmsDir} cannot be watched (${
-            error.code ?? error.message
-          }); they are looked for from time to time. ` +
+          `Edits in ${realmsDir} cannot be watched (${reason}); they are looked for from time to time. ` +
             "On Linux, ENOSPC asks for more fs.inotify.max_user_watches, EMFILE for more max_user_instances"
         )),
-      Schedule.spaced("30 seconds")
+      Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("30 seconds")])
     ),
     { startImmediately: true }
   )
@@ -98,8 +101,14 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
 
   return Watcher.of({
     take: Effect.gen(function*() {
-      yield* Queue.take(signals)
+      // A signal may be left over from hints that were taken already.
+      while (pending.size === 0 && !everything) yield* Queue.take(signals)
       yield* settled
+      if (everything) {
+        everything = false
+        pending.clear()
+        return "all"
+      }
       const hints = new Map(Array.from(pending, ([directory, paths]): [string, Hint] => [
         directory,
         paths === "all" ? "all" : Array.from(paths)

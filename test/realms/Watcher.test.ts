@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Option } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { type Hint, Watcher } from "../../src/realms/Watcher.ts"
+import { type Hint, type Hints, Watcher } from "../../src/realms/Watcher.ts"
 import { TemporaryRealms } from "./temporaryRealms.ts"
 
 const watched = Layer.unwrap(Effect.map(TemporaryRealms, (places) => Watcher.layer(places))).pipe(
@@ -10,7 +10,13 @@ const watched = Layer.unwrap(Effect.map(TemporaryRealms, (places) => Watcher.lay
 )
 
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Watcher | TemporaryRealms>) =>
-  it.live(name, () => Effect.provide(test(), Layer.fresh(watched)), 30_000)
+  it.live(name, () =>
+    Effect.gen(function*() {
+      const { isWatching, take } = yield* Watcher
+      assert.strictEqual(yield* Effect.timeout(take, "10 seconds"), "all")
+      assert.isTrue(isWatching())
+      yield* test()
+    }).pipe(Effect.provide(Layer.fresh(watched))), 30_000)
 
 const at = (...names: ReadonlyArray<string>) => Effect.map(TemporaryRealms, ({ notes }) => path.join(notes, ...names))
 
@@ -21,6 +27,8 @@ const write = (name: string, text = "x") =>
       await fs.writeFile(file, text)
     }))
 
+const hintFor = (hints: Hints, realm: string) => hints === "all" ? hints : hints.get(realm)
+
 const covers = (hint: Hint | undefined, file: string) =>
   hint === "all" || hint?.some((each) => each === file || file.startsWith(`${each}/`)) === true
 
@@ -29,13 +37,12 @@ const hinted = Effect.fnUntraced(function*(file: string) {
   const { take } = yield* Watcher
   for (let taken = 1;; taken++) {
     const hints = yield* Effect.timeout(take, "5 seconds")
-    if (covers(hints.get("notes"), file)) return taken
+    if (covers(hintFor(hints, "notes"), file)) return taken
   }
 })
 
 live("edits, new directories, renames and removals are hinted at", () =>
   Effect.gen(function*() {
-    assert.isTrue((yield* Watcher).isWatching())
     yield* write("a.ts")
     yield* hinted("a.ts")
     yield* write("a.ts", "in place")
@@ -55,22 +62,33 @@ live("edits, new directories, renames and removals are hinted at", () =>
     yield* hinted("moved/er/c.ts")
   }))
 
-live("a save through a temporary file, and many saves at once, are one hint", () =>
-  Effect.gen(function*() {
-    const { take } = yield* Watcher
-    yield* write("a.ts", "one")
-    yield* hinted("a.ts")
-    const [temporary, backup, file] = [yield* at("a.ts.tmp.77"), yield* at("a.ts~"), yield* at("a.ts")]
-    yield* Effect.promise(async () => {
-      for (let save = 0; save < 20; save++) {
-        await fs.copyFile(file, backup)
-        await fs.writeFile(temporary, String(save))
-        await fs.rename(temporary, file)
+live(
+  "saves through a temporary file are hints of the file, and many at once are few hints",
+  () =>
+    Effect.gen(function*() {
+      const { take } = yield* Watcher
+      yield* write("a.ts", "one")
+      yield* hinted("a.ts")
+      const [temporary, backup, file] = [yield* at("a.ts.tmp.77"), yield* at("a.ts~"), yield* at("a.ts")]
+      yield* Effect.promise(async () => {
+        for (let save = 0; save < 20; save++) {
+          await fs.copyFile(file, backup)
+          await fs.writeFile(temporary, String(save))
+          await fs.rename(temporary, file)
+        }
+      })
+      let hints = 0
+      while (true) {
+        const next = yield* Effect.timeoutOption(take, "500 millis")
+        if (Option.isNone(next)) break
+        assert.deepStrictEqual(hintFor(next.value, "notes"), ["a.ts"])
+        hints++
       }
+      assert.isAtLeast(hints, 1)
+      // One, unless the machine was so busy that the disk was quiet between two saves.
+      assert.isBelow(hints, 5)
     })
-    assert.deepStrictEqual((yield* take).get("notes"), ["a.ts"])
-    assert.isTrue(Option.isNone(yield* Effect.timeoutOption(take, "300 millis")))
-  }))
+)
 
 live("what is hidden or passing wakes nobody", () =>
   Effect.gen(function*() {
@@ -82,7 +100,7 @@ live("what is hidden or passing wakes nobody", () =>
     // The directory itself may be seen, which holds nothing.
     const hints = yield* Effect.timeoutOption(take, "500 millis")
     if (Option.isSome(hints)) {
-      assert.deepStrictEqual(Array.from(hints.value), [["notes", ["dir"]]])
+      assert.deepStrictEqual(Array.from(hints.value === "all" ? [] : hints.value), [["notes", ["dir"]]])
       assert.isTrue(Option.isNone(yield* Effect.timeoutOption(take, "300 millis")))
     }
   }))
@@ -100,11 +118,32 @@ live("a burst is hinted at as the whole realm: the system may have lost names (I
     while (true) {
       const hints = yield* Effect.timeoutOption(take, "1 second")
       if (Option.isNone(hints)) break
-      kinds.add(typeof hints.value.get("notes"))
+      kinds.add(typeof hintFor(hints.value, "notes"))
       rounds++
     }
     assert.include(Array.from(kinds), "string")
     assert.isBelow(rounds, 20)
+  }))
+
+live("links in circles, and what may not be read, are hinted at and harm nobody", () =>
+  Effect.gen(function*() {
+    const { isWatching } = yield* Watcher
+    const [circle, self, a] = [yield* at("circle.ts"), yield* at("self"), yield* at("a.ts")]
+    yield* Effect.promise(() => fs.symlink("circle.ts", circle))
+    yield* hinted("circle.ts")
+    yield* Effect.promise(() => fs.symlink(".", self))
+    yield* hinted("self")
+    // A file that is known becomes a circle: Node's watch throws, and is begun anew.
+    yield* write("a.ts")
+    yield* hinted("a.ts")
+    yield* Effect.promise(async () => {
+      await fs.symlink("a.ts", `${a}.next`)
+      await fs.rename(`${a}.next`, a)
+    })
+    yield* hinted("a.ts")
+    yield* write("b.ts")
+    yield* hinted("b.ts")
+    assert.isTrue(isWatching())
   }))
 
 it.live("a directory that cannot be watched is said so, and does not keep a replica from starting", () =>
