@@ -39,6 +39,16 @@ export interface SharedTier<A> {
     token: FenceToken,
     value: A
   ) => Effect.Effect<boolean, DatabaseError>
+  /**
+   * Finds what was made from the same content elsewhere, and writes it under the key as `write` does (rule 11). Without it,
+   * each key's value is made for itself.
+   */
+  readonly adopt?: (
+    realmUrl: string,
+    path: string,
+    contentKey: string,
+    token: FenceToken
+  ) => Effect.Effect<Option.Option<{ readonly value: A; readonly accepted: boolean }>, DatabaseError>
 }
 
 export interface Options<K extends CacheKey, A, E, R> {

@@ -67,7 +67,11 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
             write: (realmUrl, path, key, token, module) =>
               module.body.length > maxSharedBytes
                 ? Effect.succeed(true)
-                : table.write(realmUrl, path, key, token, toRow(module))
+                : table.writeAndKeep(realmUrl, path, key, token, toRow(module)),
+            adopt: (realmUrl, path, key, token) =>
+              table.adoptContent(realmUrl, path, key, token).pipe(
+                Effect.map(Option.map(({ accepted, row }) => ({ accepted, value: fromRow(row) })))
+              )
           }
         })
 

@@ -32,9 +32,17 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
   )
 
   const work = Effect.gen(function*() {
-    const value = yield* options.compute(key)
     // I1: fenced by the generation and the incarnation that were read before any byte.
     const token = { generation: view.row.generation, incarnation: view.incarnation }
+    const adopted = options.shared.adopt === undefined
+      ? Option.none()
+      : yield* Effect.catch(options.shared.adopt(realmUrl, path, contentKey, token), lost(Option.none()))
+    if (Option.isSome(adopted)) {
+      counters.l2Hits++
+      if (!adopted.value.accepted) counters.l2WriteRejected++
+      return { value: adopted.value.value, origin: "l2" } as const
+    }
+    const value = yield* options.compute(key)
     const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(
       Effect.catch(lost(true))
     )

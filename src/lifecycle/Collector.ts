@@ -21,6 +21,8 @@ export interface Keep {
   readonly settle: Duration.Input
   /** Older compressed bodies are deleted; those still wanted are made again. */
   readonly encodingAge: Duration.Input
+  /** Transpiled contents that nobody has adopted for so long are deleted. */
+  readonly contentAge: Duration.Input
 }
 
 export const defaultKeep: Keep = {
@@ -29,7 +31,8 @@ export const defaultKeep: Keep = {
   copyAge: "1 hour",
   tombstones: 1000,
   settle: "30 seconds",
-  encodingAge: "30 days"
+  encodingAge: "30 days",
+  contentAge: "30 days"
 }
 
 /** Removes what nobody can need: old versions, the leavings of crashes, void rows, and tombstones (S12). */
@@ -58,6 +61,7 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   yield* transpiled.collectVoid
   yield* definitions.collectVoid
   yield* encodings.collect(Duration.toDays(keep.encodingAge))
+  yield* transpiled.collectContents(Duration.toDays(keep.contentAge))
   if ((yield* realms.raiseInsertFloors(keep.tombstones)) > 0) {
     yield* Effect.sleep(keep.settle)
     yield* transpiled.collectTombstones

@@ -122,7 +122,9 @@ export class Invalidation extends Context.Service<Invalidation, {
         const change = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
           const [realm] = (yield* realms.read([realmUrl])).realms
           if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
-          return yield* commit(realm, target)
+          // Somebody says that what was made is wrong, whatever it was made from.
+          const salt = target === "definitions" ? Effect.void : realms.salt(realmUrl)
+          return yield* commit(realm, target, salt)
         }))
         yield* tell(change, "soon")
         if (target === "definitions") {

@@ -66,29 +66,54 @@ export interface Shape {
   readonly columns: readonly [Column, ...ReadonlyArray<Column>]
 }
 
+const floorColumns = { wipeFloor: "wipe_floor", definitionFloor: "definition_floor" } as const
+
+/** The first five parameters of a `fencedInsert`. */
+export const fenceOf = (realmUrl: string, path: string, contentKey: string, token: FenceToken) => [
+  realmUrl,
+  path,
+  contentKey,
+  String(token.generation),
+  token.incarnation
+]
+
+/** What goes into the columns, as parameters from the sixth on. */
+export const valuesOf = (columns: Shape["columns"], value: Readonly<Record<string, unknown>>) =>
+  columns.map(({ name, type }) => type === "text" ? value[name] : JSON.stringify(value[name] ?? null))
+
+export const parameters = (columns: Shape["columns"]) =>
+  columns.map(({ type }, index) => `$${index + 6}::text::${type}`).join(", ")
+
+/**
+ * Writes a row from `values`, which may end in a FROM clause. -- I1, I2: refused by a newer row or tombstone, a newer
+ * floor, or a table that was lost and begun anew. A row is returned for one that was accepted.
+ */
+export const fencedInsert = ({ columns, floor, table }: Shape, values: string): string => {
+  const names = columns.map((column) => column.name)
+  const updates = [...names, "content_key", "generation"].map((name) => `${name} = EXCLUDED.${name}`).join(", ")
+  return `INSERT INTO ${table} AS c (realm_url, canonical_path, content_key, generation, ${names.join(", ")})
+    SELECT $1, $2, $3, $4::text::bigint, ${values}
+    WHERE EXISTS (SELECT FROM cache_incarnation WHERE id = $5::text::uuid)
+      AND $4::text::bigint >= coalesce(
+        (SELECT greatest(${floorColumns[floor]}, insert_floor) FROM realm_generations r WHERE r.realm_url = $1), 0)
+    ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${updates}, created_at = now()
+    WHERE c.generation <= EXCLUDED.generation
+    RETURNING 1`
+}
+
 export const makeSql = <V extends Readonly<Record<string, unknown>>>(
   sql: SqlClient.SqlClient,
   { columns, floor, table }: Shape,
   decode: (row: unknown) => V
 ): CacheTable<V> => {
-  const floorColumn = floor === "wipeFloor" ? "wipe_floor" : "definition_floor"
+  const floorColumn = floorColumns[floor]
   const names = columns.map((column) => column.name)
   const live = columns[0].name
   // -- I1: the floor is read by the same statement as the row; a check at insert alone would lose a race.
   const read = `SELECT ${names.map((name) => `c.${name}`).join(", ")} FROM ${table} c
     WHERE c.realm_url = $1 AND c.canonical_path = $2 AND c.content_key = $3 AND c.${live} IS NOT NULL
       AND c.generation >= coalesce((SELECT ${floorColumn} FROM realm_generations r WHERE r.realm_url = $1), 0)`
-  const values = columns.map(({ type }, index) => `$${index + 6}::text::${type}`).join(", ")
-  const updates = [...names, "content_key", "generation"].map((name) => `${name} = EXCLUDED.${name}`).join(", ")
-  // -- I1, I2: refused by a newer row or tombstone, a newer floor, or a table that was lost and begun anew.
-  const write = `INSERT INTO ${table} AS c (realm_url, canonical_path, content_key, generation, ${names.join(", ")})
-    SELECT $1, $2, $3, $4::text::bigint, ${values}
-    WHERE EXISTS (SELECT FROM cache_incarnation WHERE id = $5::text::uuid)
-      AND $4::text::bigint >= coalesce(
-        (SELECT greatest(${floorColumn}, insert_floor) FROM realm_generations r WHERE r.realm_url = $1), 0)
-    ON CONFLICT (realm_url, canonical_path) DO UPDATE SET ${updates}, created_at = now()
-    WHERE c.generation <= EXCLUDED.generation
-    RETURNING 1`
+  const write = fencedInsert({ columns, floor, table }, parameters(columns))
   const blanks = [...names, "content_key"].map((name) => `${name} = NULL`).join(", ")
   // Sorted, so that two buriers of overlapping paths lock rows in one order.
   const bury = `INSERT INTO ${table} AS c (realm_url, canonical_path, generation)
@@ -114,7 +139,6 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       (rows) => rows[0]?.count ?? 0
     )
   const clear = `DELETE FROM ${table} WHERE realm_url = $1 OR realm_url ^@ ($1 || '@')`
-  const text = (value: unknown, type: Column["type"]) => type === "text" ? value : JSON.stringify(value ?? null)
   return {
     read: (realmUrl, path, contentKey) =>
       Effect.map(
@@ -125,14 +149,7 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       Effect.map(
         statement(
           `write ${table}`,
-          sql.unsafe(write, [
-            realmUrl,
-            path,
-            contentKey,
-            String(token.generation),
-            token.incarnation,
-            ...columns.map(({ name, type }) => text(value[name], type))
-          ])
+          sql.unsafe(write, [...fenceOf(realmUrl, path, contentKey, token), ...valuesOf(columns, value)])
         ),
         (rows) => rows.length > 0
       ),

@@ -13,6 +13,8 @@ import type { IndexRow } from "./RealmIndexTable.ts"
 export interface MemoryTables {
   readonly realms: Map<string, RealmRow>
   readonly insertFloors: Map<string, number>
+  /** None for a realm that shares its contents with all others. */
+  readonly salts: Map<string, string>
   /** When each realm last moved, counted in moves of any realm. */
   readonly moves: Map<string, number>
   readonly versions: Map<string, VersionRow>
@@ -31,6 +33,7 @@ export interface MemoryTables {
 const empty = (): MemoryTables => ({
   realms: new Map(),
   insertFloors: new Map(),
+  salts: new Map(),
   moves: new Map(),
   versions: new Map(),
   copies: new Map(),
@@ -47,6 +50,7 @@ const empty = (): MemoryTables => ({
 const copy = (tables: MemoryTables): MemoryTables => ({
   realms: new Map(tables.realms),
   insertFloors: new Map(tables.insertFloors),
+  salts: new Map(tables.salts),
   moves: new Map(tables.moves),
   versions: new Map(tables.versions),
   copies: new Map(tables.copies),

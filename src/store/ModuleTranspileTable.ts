@@ -1,7 +1,20 @@
-import { Context, Effect, Layer, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { type CacheTable, makeMemory, makeSql, type Shape } from "./CacheTable.ts"
+import { LRUCache } from "lru-cache"
+import type { DatabaseError } from "../domain/errors.ts"
+import {
+  type CacheTable,
+  fencedInsert,
+  fenceOf,
+  type FenceToken,
+  makeMemory,
+  makeSql,
+  parameters,
+  type Shape,
+  valuesOf
+} from "./CacheTable.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
+import { statement } from "./statement.ts"
 
 /** The JavaScript of one module, its response headers, and the specifiers it imports. */
 export const TranspiledRow = Schema.Struct({
@@ -10,6 +23,32 @@ export const TranspiledRow = Schema.Struct({
   dependency_keys: Schema.Array(Schema.String)
 })
 export type TranspiledRow = typeof TranspiledRow.Type
+
+/** A row made of what another realm, or an earlier state of this one, has left. */
+export interface Adopted {
+  readonly row: TranspiledRow
+  /** Whether the fences let it in, as in `write`. It is right for its bytes all the same. */
+  readonly accepted: boolean
+}
+
+/**
+ * Beside the rows, which belong to paths and are voided, what they hold is kept by its content (rule 11): a publish, a
+ * copy or a revert finds it under the content key, whatever was invalidated since. Equal keys mean equal rows, so nothing there
+ * is stale. It is shared by the realms of one salt (`RealmTable.salt`); what was not used for long is collected.
+ */
+export interface TranspiledTable extends CacheTable<TranspiledRow> {
+  /** The same as `write`; what was accepted is kept for reuse. */
+  readonly writeAndKeep: CacheTable<TranspiledRow>["write"]
+  /** Writes the row from what was kept under the content key, if anything was. */
+  readonly adoptContent: (
+    realmUrl: string,
+    path: string,
+    contentKey: string,
+    token: FenceToken
+  ) => Effect.Effect<Option.Option<Adopted>, DatabaseError>
+  /** Deletes what nobody has adopted for this many days. */
+  readonly collectContents: (days: number) => Effect.Effect<number, DatabaseError>
+}
 
 const shape: Shape = {
   table: "module_transpile_cache",
@@ -21,16 +60,107 @@ const shape: Shape = {
   ]
 }
 
+const decode = Schema.decodeUnknownSync(TranspiledRow)
+
 /** Table `module_transpile_cache`: transpiled modules shared by all replicas. */
-export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, CacheTable<TranspiledRow>>()(
+export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, TranspiledTable>()(
   "lockstep/store/ModuleTranspileTable"
 ) {
   static readonly layer = Layer.effect(
     ModuleTranspileTable,
-    Effect.map(SqlClient.SqlClient, (sql) => makeSql(sql, shape, Schema.decodeUnknownSync(TranspiledRow)))
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const names = shape.columns.map(({ name }) => name).join(", ")
+      // Versions have no row: they are of their realm.
+      const salt = "(SELECT coalesce(max(reuse_salt), '') FROM realm_generations " +
+        "WHERE realm_url = regexp_replace($1, '/@[0-9]+/$', '/'))"
+      // The bytes travel once: both tables take them from the same parameters. Only what was accepted is kept: a writer from
+      // before an explicit invalidation may see the salt of after it.
+      const writeAndKeep = `WITH accepted AS (${fencedInsert(shape, parameters(shape.columns))}), kept AS (
+          INSERT INTO transpiled_contents (content_key, salt, ${names})
+          SELECT $3, ${salt}, ${parameters(shape.columns)} FROM accepted ON CONFLICT DO NOTHING
+        ) SELECT FROM accepted`
+      const found = `FROM transpiled_contents WHERE content_key = $3 AND salt = ${salt}`
+      const adopt = `WITH found AS (SELECT ${names} ${found}),
+          used AS (UPDATE transpiled_contents t SET used_at = now() WHERE (t.content_key, t.salt) IN (
+            SELECT content_key, salt ${found} AND used_at < now() - interval '1 day')),
+          adopted AS (${fencedInsert(shape, `${names} FROM found`)})
+        SELECT ${names}, EXISTS (SELECT FROM adopted) AS accepted FROM found`
+      return ModuleTranspileTable.of({
+        ...makeSql(sql, shape, decode),
+        writeAndKeep: (realmUrl, path, contentKey, token, row) =>
+          statement(
+            `write ${shape.table}`,
+            sql.unsafe(writeAndKeep, [
+              ...fenceOf(realmUrl, path, contentKey, token),
+              ...valuesOf(shape.columns, row)
+            ])
+          ).pipe(Effect.map((rows) => rows.length > 0)),
+        adoptContent: (realmUrl, path, contentKey, token) =>
+          statement(
+            "adopt a transpiled module",
+            sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
+              adopt,
+              fenceOf(realmUrl, path, contentKey, token)
+            )
+          ).pipe(
+            Effect.map(([found]) =>
+              found === undefined ? Option.none() : Option.some({ row: decode(found), accepted: found.accepted })
+            )
+          ),
+        collectContents: (days) =>
+          statement(
+            "collect transpiled contents",
+            sql<{ count: number }>`WITH gone AS (
+                DELETE FROM transpiled_contents WHERE used_at < now() - ${days}::float8 * interval '1 day' RETURNING 1
+              ) SELECT count(*)::float8 AS count FROM gone`
+          ).pipe(Effect.map((rows) => rows[0]?.count ?? 0))
+      })
+    })
   )
+
+  /** Contents are kept in this process, up to a bound. */
   static readonly layerMemory = Layer.effect(
     ModuleTranspileTable,
-    Effect.map(MemoryDatabase, (database) => makeMemory<TranspiledRow>(database, shape))
+    Effect.map(MemoryDatabase, (database) => {
+      const table = makeMemory<TranspiledRow>(database, shape)
+      const contents = new LRUCache<string, { readonly row: TranspiledRow; readonly usedAt: number }>({
+        maxSize: 64 * 2 ** 20,
+        sizeCalculation: ({ row }, key) => 2 * (row.body.length + key.length) + 1024
+      })
+      const keyOf = (realmUrl: string, contentKey: string) =>
+        Effect.map(
+          database.read(({ salts }) => salts.get(realmUrl.replace(/\/@[0-9]+\/$/, "/")) ?? ""),
+          (salt) => `${contentKey} ${salt}`
+        )
+      const keep = (realmUrl: string, contentKey: string, row: TranspiledRow) =>
+        Effect.zipWith(
+          keyOf(realmUrl, contentKey),
+          Clock.currentTimeMillis,
+          (key, usedAt) => void contents.set(key, { row, usedAt })
+        )
+      return ModuleTranspileTable.of({
+        ...table,
+        writeAndKeep: (realmUrl, path, contentKey, token, row) =>
+          Effect.tap(
+            table.write(realmUrl, path, contentKey, token, row),
+            (accepted) => accepted ? keep(realmUrl, contentKey, row) : Effect.void
+          ),
+        adoptContent: Effect.fnUntraced(function*(realmUrl, path, contentKey, token) {
+          const row = contents.get(yield* keyOf(realmUrl, contentKey))?.row
+          if (row === undefined) return Option.none()
+          yield* keep(realmUrl, contentKey, row)
+          return Option.some({ row, accepted: yield* table.write(realmUrl, path, contentKey, token, row) })
+        }),
+        collectContents: (days) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            const before = contents.size
+            for (const [key, { usedAt }] of contents.entries()) {
+              if (usedAt < now - days * 86_400_000) contents.delete(key)
+            }
+            return before - contents.size
+          })
+      })
+    })
   )
 }

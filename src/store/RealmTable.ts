@@ -85,6 +85,11 @@ export class RealmTable extends Context.Service<RealmTable, {
     scope: Scope
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
   /**
+   * Within the transaction of an explicit invalidation: contents of before are reused neither by the realm nor by what is
+   * published of it from now on.
+   */
+  readonly salt: (url: RealmUrl) => Effect.Effect<void, DatabaseError>
+  /**
    * Makes the realm live with this content, at the next generation; `expected` is 0 for a URL never seen, which begins at
    * the first generation of the present epoch.
    */
@@ -163,7 +168,14 @@ export class RealmTable extends Context.Service<RealmTable, {
               WHERE realm_url = ${url} AND generation = ${expected} AND state = 'live'
               RETURNING generation::float8 AS generation`
           ).pipe(Effect.map(generation)),
+        salt: (url) =>
+          Effect.asVoid(statement(
+            "salt a realm",
+            sql`UPDATE realm_generations SET reuse_salt = realm_url || '@' || generation WHERE realm_url = ${url}`
+          )),
         mount: Effect.fnUntraced(function*(realm, expected) {
+          const salt =
+            sql`coalesce((SELECT s.reuse_salt FROM realm_generations s WHERE s.realm_url = ${realm.sourceUrl}), '')`
           // -- I3: compare and set; a URL seen before goes on counting
           const mounted = generation(
             yield* statement(
@@ -171,12 +183,13 @@ export class RealmTable extends Context.Service<RealmTable, {
               expected === 0
                 // A realm whose making was lost in a failover does not begin again at the same number.
                 ? sql`INSERT INTO realm_generations (realm_url, generation, state, directory, wipe_floor, definition_floor,
-                      changed_xid)
-                    SELECT ${realm.realmUrl}, first, 'live', ${realm.directory}, first, first, pg_current_xact_id()
+                      changed_xid, reuse_salt)
+                    SELECT ${realm.realmUrl}, first, 'live', ${realm.directory}, first, first, pg_current_xact_id(), ${salt}
                     FROM (SELECT (coalesce(max(epoch), 0)::bigint << 36) + 1 AS first FROM database_identity) AS counted
                     ON CONFLICT (realm_url) DO NOTHING RETURNING generation::float8 AS generation`
                 : sql`UPDATE realm_generations SET generation = generation + 1, changed_xid = pg_current_xact_id(), wipe_floor = generation + 1,
-                      definition_floor = generation + 1, state = 'live', directory = ${realm.directory}
+                      definition_floor = generation + 1, state = 'live', directory = ${realm.directory},
+                      reuse_salt = ${salt}
                     WHERE realm_url = ${realm.realmUrl} AND generation = ${expected}
                     RETURNING generation::float8 AS generation`
             )
@@ -267,11 +280,16 @@ export class RealmTable extends Context.Service<RealmTable, {
             wipeFloor: scope === "realm" ? generation : row.wipeFloor,
             definitionFloor: scope === "paths" ? row.definitionFloor : generation
           })),
+        salt: (url) =>
+          database.write((tables) => {
+            tables.salts.set(url, `${url}@${tables.realms.get(url)?.generation}`)
+          }),
         mount: (realm, expected) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             database.write((tables) => {
               if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()
               const generation = expected + 1
+              tables.salts.set(realm.realmUrl, tables.salts.get(realm.sourceUrl ?? "") ?? "")
               setRealm(tables, {
                 ...realm,
                 generation,

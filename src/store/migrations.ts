@@ -183,6 +183,23 @@ const migrations = Migrator.fromRecord({
     )`
     yield* sql`ALTER TABLE encodings ALTER COLUMN body SET STORAGE EXTERNAL`
     yield* sql`CREATE INDEX encodings_age ON encodings (created_at)`
+  }),
+  "0009_contents": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // What transpiled modules were made into, by what they were made from, in whatever realm.
+    yield* sql`CREATE UNLOGGED TABLE transpiled_contents (
+      content_key text NOT NULL,
+      salt text NOT NULL,
+      body text NOT NULL,
+      headers jsonb NOT NULL,
+      dependency_keys jsonb NOT NULL,
+      used_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (content_key, salt)
+    )`
+    yield* sql`ALTER TABLE transpiled_contents ALTER COLUMN body SET STORAGE EXTERNAL`
+    yield* sql`CREATE INDEX transpiled_contents_age ON transpiled_contents (used_at)`
+    // A realm whose contents must not be reused by others, or not those of before an explicit invalidation.
+    yield* sql`ALTER TABLE realm_generations ADD COLUMN reuse_salt text NOT NULL DEFAULT ''`
   })
 })
 

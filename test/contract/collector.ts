@@ -31,7 +31,8 @@ const keep: Keep = {
   copyAge: "30 minutes",
   tombstones: 10,
   settle: "10 millis",
-  encodingAge: "1 day"
+  encodingAge: "1 day",
+  contentAge: "1 day"
 }
 
 const hour = 3_600_000

@@ -240,5 +240,6 @@ export const collecting = collect({
   copyAge: "1200 millis",
   tombstones: 0,
   settle: "900 millis",
-  encodingAge: "1 day"
+  encodingAge: "1 day",
+  contentAge: "1 day"
 })

@@ -18,6 +18,7 @@ import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { encodingTable } from "../contract/encodingTable.ts"
 import { jobTable } from "../contract/jobTable.ts"
 import { moduleTable } from "../contract/moduleTable.ts"
+import { moduleTranspileTable } from "../contract/moduleTranspileTable.ts"
 import { realmFileTable } from "../contract/realmFileTable.ts"
 import { realmIndexTable } from "../contract/realmIndexTable.ts"
 import { realmTable } from "../contract/realmTable.ts"
@@ -47,6 +48,7 @@ realmTable("memory", tables)
 cacheTable("ModuleTranspileTable on memory", tables, transpiled)
 cacheTable("ModuleTable on memory", tables, definitions)
 moduleTable("memory", tables)
+moduleTranspileTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
 encodingTable("memory", tables)
 jobTable("memory", tables)

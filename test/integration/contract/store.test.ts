@@ -16,6 +16,7 @@ import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { encodingTable } from "../../contract/encodingTable.ts"
 import { jobTable } from "../../contract/jobTable.ts"
 import { moduleTable } from "../../contract/moduleTable.ts"
+import { moduleTranspileTable } from "../../contract/moduleTranspileTable.ts"
 import { realmFileTable } from "../../contract/realmFileTable.ts"
 import { realmIndexTable } from "../../contract/realmIndexTable.ts"
 import { realmTable } from "../../contract/realmTable.ts"
@@ -46,6 +47,7 @@ realmTable("PostgreSQL", tables)
 cacheTable("ModuleTranspileTable on PostgreSQL", tables, transpiled)
 cacheTable("ModuleTable on PostgreSQL", tables, definitions)
 moduleTable("PostgreSQL", tables)
+moduleTranspileTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
 encodingTable("PostgreSQL", tables)
 jobTable("PostgreSQL", tables)

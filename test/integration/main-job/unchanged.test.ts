@@ -1,0 +1,101 @@
+import { randomUUID } from "node:crypto"
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { Fleet, post } from "../../support/fleet.ts"
+import { expectStatus } from "./expectations.ts"
+
+/** Modules that nobody else has, so that what is reused is theirs. */
+const unique = (count: number) => {
+  const mark = randomUUID()
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, n) => [`m${n}.ts`, `export const mark: string = "${mark} ${n}"`])
+  )
+}
+
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unchanged bytes (rule 11)", (it) => {
+  const setUp = Effect.gen(function*() {
+    const fleet = yield* Fleet
+    const count = Effect.map(
+      Effect.forEach(fleet.all, ({ status }) => Effect.map(status, ({ transpiles }) => transpiles ?? 0)),
+      (counts) => counts.reduce((sum, n) => sum + n, 0)
+    )
+    /** What reading these files of a place through both replicas costs, and what they are. */
+    const reading = Effect.fnUntraced(function*(path: (file: string) => string, files: ReadonlyArray<string>) {
+      const before = yield* count
+      const texts = yield* Effect.forEach(
+        files,
+        (file) =>
+          Effect.gen(function*() {
+            const [one, other] = yield* Effect.forEach(fleet.all, (replica) => replica.ask(path(file)), {
+              concurrency: "unbounded"
+            })
+            assert.strictEqual(
+              expectStatus(one ?? assert.fail(), 200).text,
+              expectStatus(other ?? assert.fail(), 200).text
+            )
+            return one?.text
+          }),
+        { concurrency: 10 }
+      )
+      return { transpiles: (yield* count) - before, texts }
+    })
+    return { ...fleet, reading }
+  })
+
+  it.effect("a publish of what was served, and another of it, transpile nothing", () =>
+    Effect.gen(function*() {
+      const { publish, reading, realm, unused } = yield* setUp
+      const files = unique(20)
+      const source = yield* realm(files)
+      const names = Object.keys(files)
+      const served = yield* reading(source.path, names)
+      assert.strictEqual(served.transpiles, 20)
+      const target = unused()
+      for (let round = 0; round < 2; round++) {
+        expectStatus(yield* publish(source, target), 202)
+        assert.deepStrictEqual(yield* reading(target.path, names), { transpiles: 0, texts: served.texts })
+      }
+      // One module changes: one transpile.
+      yield* source.edit({ "m3.ts": "export const changed: number = 1" })
+      expectStatus(yield* publish(source, target), 202)
+      const again = yield* reading(target.path, names)
+      assert.strictEqual(again.transpiles, 1)
+      assert.include(again.texts[3], "changed")
+    }))
+
+  it.effect("a copy and a revert transpile nothing; another path of the same bytes does", () =>
+    Effect.gen(function*() {
+      const { first, reading, realm } = yield* setUp
+      const files = unique(2)
+      const source = yield* realm(files)
+      const original = yield* reading(source.path, ["m0.ts", "m1.ts"])
+      const copy = yield* realm(files)
+      assert.deepStrictEqual(yield* reading(copy.path, ["m0.ts", "m1.ts"]), { ...original, transpiles: 0 })
+      const put = (body: string) => first.ask(source.path("m0.ts"), { method: "PUT", body })
+      expectStatus(yield* put(`export const other: string = "${randomUUID()}"`), 200)
+      assert.strictEqual((yield* reading(source.path, ["m0.ts"])).transpiles, 1)
+      expectStatus(yield* put(files["m0.ts"] ?? ""), 200)
+      assert.deepStrictEqual(yield* reading(source.path, ["m0.ts"]), { transpiles: 0, texts: [original.texts[0]] })
+      // The path is part of the content: it names the file in what is made of it.
+      yield* source.edit({ "moved.ts": files["m1.ts"] ?? "" })
+      assert.strictEqual((yield* reading(source.path, ["moved.ts"])).transpiles, 1)
+    }))
+
+  it.effect("an explicit invalidation is obeyed, here and in what is published of it", () =>
+    Effect.gen(function*() {
+      const { first, publish, reading, realm, unused } = yield* setUp
+      const files = unique(3)
+      const names = Object.keys(files)
+      const source = yield* realm(files)
+      assert.strictEqual((yield* reading(source.path, names)).transpiles, 3)
+      expectStatus(yield* post(first, "/_invalidate", { realmURL: source.url, path: "m1.ts" }), 200)
+      assert.strictEqual((yield* reading(source.path, names)).transpiles, 1)
+      expectStatus(yield* post(first, "/_invalidate", { realmURL: source.url }), 200)
+      assert.strictEqual((yield* reading(source.path, names)).transpiles, 3)
+      const target = unused()
+      expectStatus(yield* publish(source, target), 202)
+      assert.strictEqual((yield* reading(target.path, names)).transpiles, 0)
+      expectStatus(yield* post(first, "/_invalidate", { realmURL: target.url }), 200)
+      assert.strictEqual((yield* reading(target.path, names)).transpiles, 3)
+    }))
+})
