@@ -26,7 +26,8 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
           sequence: { concurrent: false, groupOrder: 2 },
-          fileParallelism: false,
+          // Most of the time they wait for processes to start and end.
+          maxWorkers: 2,
           globalSetup: ["test/support/globalPostgres.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000

@@ -56,7 +56,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unch
         assert.deepStrictEqual(yield* reading(target.path, names), { transpiles: 0, texts: served.texts })
       }
       // One module changes: one transpile.
-      yield* source.edit({ "m3.ts": "export const changed: number = 1" })
+      yield* source.edit({ "m3.ts": `export const changed: number = 1 // ${randomUUID()}` })
       expectStatus(yield* publish(source, target), 202)
       const again = yield* reading(target.path, names)
       assert.strictEqual(again.transpiles, 1)
@@ -71,13 +71,14 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unch
       const original = yield* reading(source.path, ["m0.ts", "m1.ts"])
       const copy = yield* realm(files)
       assert.deepStrictEqual(yield* reading(copy.path, ["m0.ts", "m1.ts"]), { ...original, transpiles: 0 })
-      const put = (body: string) => first.ask(source.path("m0.ts"), { method: "PUT", body })
-      expectStatus(yield* put(`export const other: string = "${randomUUID()}"`), 200)
+      // Until all replicas know of it, each of them may transpile what it finds on the disk.
+      const put = (file: string, body: string) => first.ask(source.path(`${file}?wait=all`), { method: "PUT", body })
+      expectStatus(yield* put("m0.ts", `export const other: string = "${randomUUID()}"`), 200)
       assert.strictEqual((yield* reading(source.path, ["m0.ts"])).transpiles, 1)
-      expectStatus(yield* put(files["m0.ts"] ?? ""), 200)
+      expectStatus(yield* put("m0.ts", files["m0.ts"] ?? ""), 200)
       assert.deepStrictEqual(yield* reading(source.path, ["m0.ts"]), { transpiles: 0, texts: [original.texts[0]] })
       // The path is part of the content: it names the file in what is made of it.
-      yield* source.edit({ "moved.ts": files["m1.ts"] ?? "" })
+      expectStatus(yield* put("moved.ts", files["m1.ts"] ?? ""), 201)
       assert.strictEqual((yield* reading(source.path, ["moved.ts"])).transpiles, 1)
     }))
 
