@@ -1,9 +1,10 @@
-import { Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, type Latch, Option, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Counters } from "../coordination/Counters.ts"
 import type { Fence } from "../coordination/Fence.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import type { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
+import { Background } from "../domain/Background.ts"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { FenceToken } from "../store/CacheTable.ts"
 import { populate } from "./populate.ts"
@@ -79,6 +80,8 @@ interface Entry<A> extends Fenced {
 interface Flight<A, E> extends Fenced {
   readonly path: string
   readonly done: Deferred.Deferred<Answer<A>, E>
+  /** Of a run that nobody waits for; opened for the first who does. */
+  readonly background: Latch.Latch | undefined
   waiters: number
   fiber?: Fiber.Fiber<Answer<A>, E>
 }
@@ -144,7 +147,7 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
 
   const get = (key: K): Effect.Effect<Answer<A>, E> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
+      Effect.flatMap(Background, (background) => {
         // One synchronous step from look to entry in the book: an invalidation could fall into any gap.
         const id = idOf(key)
         const entry = entries.get(id)
@@ -156,10 +159,12 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
         if (flying !== undefined && holds(flying, key)) {
           flying.waiters++
           counters.joined++
+          if (background === undefined) flying.background?.openUnsafe()
           return Effect.map(join(restore, id, flying), ({ value }): Answer<A> => ({ value, origin: "joined" }))
         }
         const { contentKey, path, view: { fence, token } } = key
-        const flight: Flight<A, E> = { fence, token, contentKey, path, done: Deferred.makeUnsafe(), waiters: 1 }
+        const done = Deferred.makeUnsafe<Answer<A>, E>()
+        const flight: Flight<A, E> = { fence, token, contentKey, path, done, background, waiters: 1 }
         flights.set(id, flight)
         return Effect.flatMap(Effect.forkIn(run(key), scope), (fiber) => {
           flight.fiber = fiber

@@ -1,9 +1,10 @@
-import { Cause, Effect, Result } from "effect"
+import { Cause, Effect, Latch, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
+import { Background } from "../domain/Background.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { maxBody } from "./body.ts"
@@ -41,7 +42,10 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
       publicUrl: options.publicUrl,
       minGeneration: request.headers["x-lockstep-min-generation"]
     })
-    return yield* handleRealm(requested, new URLSearchParams(query))
+    const answer = handleRealm(requested, new URLSearchParams(query))
+    return yield* isBackground(request.headers["priority"])
+      ? Effect.provideService(answer, Background, Latch.makeUnsafe(false))
+      : answer
   })
 
   // A realm's URL without its slash: relative imports would go astray, so the client is sent to the right one.
@@ -97,6 +101,9 @@ const asOurs = (response: HttpServerResponse.HttpServerResponse) => {
     ? HttpServerResponse.setHeader(response, "cache-control", "no-store")
     : response
 }
+
+/** RFC 9218: the urgency 7 is for background tasks. */
+const isBackground = (priority: string | undefined) => priority !== undefined && /(?:^|,)\s*u=7\b/.test(priority)
 
 const isRouteNotFound = (error: unknown): boolean =>
   HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"

@@ -2,6 +2,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Clock, Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import type { DatabaseError } from "../domain/errors.ts"
+import { backgroundPriority } from "../domain/Background.ts"
 import { encode } from "../domain/ModulePath.ts"
 import { ofVersion, type RealmUrl } from "../domain/RealmUrl.ts"
 import { ReplicaTable } from "../store/ReplicaTable.ts"
@@ -142,6 +143,7 @@ const requestOf = (
       "x-forwarded-proto": url.protocol.slice(0, -1),
       accept,
       "x-lockstep-min-generation": String(minGeneration),
+      priority: backgroundPriority,
       ...(known === undefined ? {} : { "if-none-match": known })
     })
   )

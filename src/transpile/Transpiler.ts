@@ -1,5 +1,6 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { availableParallelism } from "node:os"
+import { Background } from "../domain/Background.ts"
 import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { defaultPipelineOptions, type PipelineOptions } from "./babelOptions.ts"
 import type { FarmFailure } from "./FarmWorker.ts"
@@ -82,7 +83,7 @@ const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
   )
   return service(pipeline, (task, source) =>
     Effect.mapError(
-      farm.run(source.group, transpileJob(task, source)),
+      Effect.flatMap(Background, (background) => farm.run(source.group, transpileJob(task, source), background)),
       (failure) => {
         if (failure.reason === "timeout") {
           return new TranspileTimeout({ path: source.path, limit: Duration.toMillis(timeout) })

@@ -20,8 +20,10 @@ export interface WorkerFarm<Job, Result> {
   /**
    * Interrupting a job that waits takes it out of the queue. One that runs goes on to its end or its deadline, and its
    * result is dropped: stopping it would cost a new thread, which is dearer than nearly every job.
+   *
+   * A job with a latch is nobody's: it waits until no other job does, or until the latch is opened.
    */
-  readonly run: (group: string, job: Job) => Effect.Effect<Result, FarmFailure>
+  readonly run: (group: string, job: Job, background?: Latch.Latch) => Effect.Effect<Result, FarmFailure>
 }
 
 interface Ticket<Job, Result> {
@@ -36,7 +38,9 @@ interface Ticket<Job, Result> {
 export const make = Effect.fnUntraced(function*<Job, Result>(
   options: FarmOptions
 ): Effect.fn.Return<WorkerFarm<Job, Result>, FarmFailure, Scope.Scope> {
-  const queue = FairQueue.make<Ticket<Job, Result>>(options.queueLimit)
+  const readers = FairQueue.make<Ticket<Job, Result>>(options.queueLimit)
+  const background = FairQueue.make<Ticket<Job, Result>>(options.queueLimit)
+  const poll = () => readers.poll() ?? background.poll()
   const running = new Set<Ticket<Job, Result>>()
   // open while something may be queued
   const work = Latch.makeUnsafe(false)
@@ -50,7 +54,7 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
     Deferred.doneUnsafe(ticket.outcome, exit)
   }
   const failQueued = (failure: FarmFailure) => {
-    for (let ticket = queue.poll(); ticket !== undefined; ticket = queue.poll()) settle(ticket, Exit.fail(failure))
+    for (let ticket = poll(); ticket !== undefined; ticket = poll()) settle(ticket, Exit.fail(failure))
   }
 
   /** One thread's life. Returns how many jobs it was given when it has to be replaced. */
@@ -58,7 +62,7 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
     const worker = yield* startWorker<Job, Result>(options)
     Deferred.doneUnsafe(firstWarm, Exit.void)
     for (let jobs = 0;;) {
-      const ticket = queue.poll()
+      const ticket = poll()
       if (ticket === undefined) {
         work.closeUnsafe()
         const woken = yield* Effect.result(Effect.raceFirst(work.await, worker.died))
@@ -114,18 +118,27 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
   yield* Deferred.await(firstWarm)
 
   return {
-    run: (group, job) =>
+    run: (group, job, unhurried) =>
       // no interruption between queueing a ticket and being ready to take it back
       Effect.uninterruptibleMask((restore) => {
         if (closed) return Effect.fail(shutDown)
         const ticket = { job, outcome: Deferred.makeUnsafe<Result, FarmFailure>() }
+        const queue = unhurried === undefined ? readers : background
         if (!queue.offer(group, ticket)) {
           return Effect.fail(new FarmFailure({ reason: "full", detail: `${queue.size()} jobs are waiting` }))
         }
         work.openUnsafe()
+        const outcome = Deferred.await(ticket.outcome)
+        // It is in one queue or the other, or running. Where the readers' is full it keeps its place.
+        const promoted = Effect.suspend(() => {
+          if (background.remove(group, ticket) && !readers.offer(group, ticket)) background.offer(group, ticket)
+          return outcome
+        })
         return Effect.onInterrupt(
-          restore(Deferred.await(ticket.outcome)),
-          () => Effect.sync(() => queue.remove(group, ticket))
+          restore(
+            unhurried === undefined ? outcome : Effect.raceFirst(outcome, Effect.andThen(unhurried.await, promoted))
+          ),
+          () => Effect.sync(() => readers.remove(group, ticket) || background.remove(group, ticket))
         )
       })
   }

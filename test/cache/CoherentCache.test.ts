@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Fence } from "../../src/coordination/Fence.ts"
+import { Background } from "../../src/domain/Background.ts"
 import { DatabaseError } from "../../src/domain/errors.ts"
 import { Fleet, realmUrl, valueOf } from "./engine.ts"
 
@@ -35,6 +36,25 @@ effect("a miss is computed, and the next read is a hit in memory (S6)", () =>
     assert.strictEqual(runs.length, 1)
     assert.strictEqual(counters.l1Hits, 1)
     assert.deepStrictEqual(yield* table.read(realmUrl, "a.ts", "a.ts 1"), Option.some(valueOf("one")))
+  }))
+
+effect("a run that nobody waits for becomes a reader's as soon as one joins", () =>
+  Effect.gen(function*() {
+    const { replica } = yield* Fleet
+    const self = yield* replica()
+    const latch = Latch.makeUnsafe(false)
+    const inBackground = <A, E>(work: Effect.Effect<A, E>) => Effect.provideService(work, Background, latch)
+    const opened = yield* start(latch.await)
+    const first = yield* start(inBackground(self.get("a.ts")))
+    const run = yield* self.started(0)
+    const second = yield* start(inBackground(self.get("a.ts")))
+    yield* settle
+    assert.isUndefined(opened.pollUnsafe())
+    const reader = yield* start(self.get("a.ts"))
+    yield* Fiber.join(opened)
+    yield* Deferred.succeed(run.done, valueOf("one"))
+    for (const fiber of [first, second, reader]) assert.strictEqual((yield* Fiber.join(fiber)).value.body, "one")
+    assert.strictEqual(self.runs.length, 1)
   }))
 
 effect("readers of one path share one run, and each is told that it joined (S3)", () =>

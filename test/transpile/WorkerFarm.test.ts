@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as WorkerFarm from "../../src/transpile/WorkerFarm.ts"
 import { cell, type ScriptedAnswer, type ScriptedData, type ScriptedJob } from "./scriptedWorker.ts"
@@ -162,6 +162,31 @@ describe("WorkerFarm", { timeout: 60_000 }, () => {
         yield* Fiber.join(blocker)
         yield* Fiber.join(all)
         assert.deepStrictEqual(done, ["f1", "quiet", "calm", "f2", "f3", "f4"])
+      }))
+
+    it.effect("serves what nobody waits for when no reader waits, unless somebody does after all", () =>
+      Effect.gen(function*() {
+        const { begun, farm, open } = scripted()
+        const { run } = yield* farm
+        const done: Array<string> = []
+        const latches = ["b1", "b2", "b3"].map((value) => ({ value, latch: Latch.makeUnsafe(false) }))
+        const track = (value: string, latch?: Latch.Latch) =>
+          Effect.tap(run("realm", answer(value), latch), () => Effect.sync(() => done.push(value)))
+        const blocker = yield* Effect.forkChild(run("realm", wait("")), { startImmediately: true })
+        yield* begun(1)
+        const fork = Effect.forkChild({ startImmediately: true })
+        const behind = yield* Effect.forEach(latches, ({ latch, value }) => fork(track(value, latch)))
+        const readers = yield* Effect.forEach(["r1", "r2"], (value) => fork(track(value)))
+        yield* latches[1]?.latch.open ?? Effect.void
+        // An interrupted one is never run, from whichever queue.
+        const gone = yield* fork(track("gone", Latch.makeUnsafe(true)))
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(gone)
+        const last = yield* fork(track("r3"))
+        yield* open
+        yield* Fiber.join(blocker)
+        yield* Fiber.joinAll([...behind, ...readers, last])
+        assert.deepStrictEqual(done, ["r1", "r2", "b2", "r3", "b1", "b3"])
       }))
   })
 
