@@ -28,6 +28,7 @@ import { layerFinishBatches } from "./lifecycle/finishBatches.ts"
 import { layerFollowEdits } from "./lifecycle/followEdits.ts"
 import { Invalidation } from "./lifecycle/Invalidation.ts"
 import { layerDefinitionInvalidation } from "./lifecycle/invalidateDefinitions.ts"
+import { layerWarmUp } from "./lifecycle/warmUp.ts"
 import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
@@ -62,6 +63,8 @@ export interface LockstepOptions extends Roots, Identity {
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
   readonly watch?: boolean
+  /** Make the modules of a publication before they are asked for. By default yes, and no in memory. */
+  readonly warmUp?: boolean
 }
 
 const storeSql = Layer.mergeAll(
@@ -122,15 +125,19 @@ const definitions = (capacityBytes: number) =>
   )
 
 /** Everything above the stores and the coordination: the same for a fleet and for one process. */
-const services = (options: LockstepOptions, watch: boolean) => {
+const services = (
+  options: LockstepOptions,
+  { warmUp, watch }: { readonly warmUp: boolean; readonly watch: boolean }
+) => {
   const { cacheBytes, publicUrl } = options
   const followEdits = layerFollowEdits(publicUrl).pipe(Layer.provideMerge(Watcher.layer(options)))
   return Layer.mergeAll(
     definitions(Math.ceil(cacheBytes / 16)),
     Reconciler.layer(publicUrl),
     layerCollector(),
-    TranspiledModuleCache.layer(Math.ceil(cacheBytes * 3 / 8))
+    warmUp ? layerWarmUp : Layer.empty
   ).pipe(
+    Layer.provideMerge(TranspiledModuleCache.layer(Math.ceil(cacheBytes * 3 / 8))),
     Layer.provideMerge(watch ? Layer.mergeAll(layerFinishBatches, followEdits) : layerFinishBatches),
     Layer.provideMerge(Layer.mergeAll(Invalidation.layer, SourceCache.layer(Math.ceil(cacheBytes / 4)))),
     Layer.provideMerge(Barrier.layer),
@@ -149,7 +156,7 @@ const services = (options: LockstepOptions, watch: boolean) => {
  * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.
  */
 export const layer = (options: LockstepOptions) =>
-  services(options, options.watch ?? true).pipe(
+  services(options, { warmUp: options.warmUp ?? true, watch: options.watch ?? true }).pipe(
     Layer.provideMerge(Transpiler.layer(options.transpiler)),
     Layer.provideMerge(coordinationSql),
     Layer.provideMerge(storeSql),
@@ -159,7 +166,7 @@ export const layer = (options: LockstepOptions) =>
 
 /** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
 export const layerMemory = (options: LockstepOptions) =>
-  services(options, options.watch ?? false).pipe(
+  services(options, { warmUp: options.warmUp ?? false, watch: options.watch ?? false }).pipe(
     Layer.provideMerge(Transpiler.layerInline(options.transpiler)),
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),

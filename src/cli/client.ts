@@ -31,11 +31,11 @@ export interface ClientFlags {
 // A publish copies a realm and waits for every replica; nothing that a server does for a command may take longer.
 const answerDeadline = "2 minutes"
 
-/** One request to the server; whatever status it answers with. */
-export const send = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
+/** One request to the server, over connections that it shares with others; whatever status it answers with. */
+export const sendShared = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
   const client = yield* HttpClient.HttpClient
   return yield* client.execute(HttpClientRequest.prependUrl(request, server)).pipe(
-    Effect.flatMap((response) => Effect.map(response.text, (body) => ({ status: response.status, body }))),
+    Effect.flatMap(({ headers, status, text }) => Effect.map(text, (body) => ({ status, body, headers }))),
     Effect.mapError((error) =>
       new CommandFailed({
         message: `cannot reach a Lockstep server at ${server} (${rootMessage(error)}): ` +
@@ -47,7 +47,13 @@ export const send = Effect.fnUntraced(function*(server: string, request: HttpCli
       orElse: () => Effect.fail(new CommandFailed({ message: `${server} did not answer within ${answerDeadline}` }))
     })
   )
-}, Effect.provide(NodeHttpClient.layerNodeHttp))
+})
+
+export const layerClient = NodeHttpClient.layerNodeHttp
+
+/** One request to the server; whatever status it answers with. */
+export const send = (server: string, request: HttpClientRequest.HttpClientRequest) =>
+  Effect.provide(sendShared(server, request), layerClient)
 
 /** The JSON body of a request that must succeed. A problem that the server tells of is the command's failure. */
 const ask = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {

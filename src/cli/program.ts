@@ -15,6 +15,7 @@ import { serve } from "./serve.ts"
 import { status } from "./status.ts"
 import { unpublish } from "./unpublish.ts"
 import { verify } from "./verify.ts"
+import { warm } from "./warm.ts"
 import { worker } from "./worker.ts"
 
 const lockstep = Command.make("lockstep").pipe(
@@ -31,6 +32,7 @@ const lockstep = Command.make("lockstep").pipe(
     definitions,
     status,
     verify,
+    warm,
     demo
   ])
 )

@@ -3,6 +3,7 @@ import { HttpClientRequest } from "effect/http"
 import { send } from "./client.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem } from "./problem.ts"
+import { makeBar } from "./progressBar.ts"
 
 /** How long a command waits for renderings. */
 export const readyDeadline = "60 seconds"
@@ -24,7 +25,7 @@ export const ready = Effect.fnUntraced(function*(
   const question = HttpClientRequest.get(`${url.pathname}_readiness-check`).pipe(
     HttpClientRequest.setHeader("host", url.host)
   )
-  const bar = makeBar(process.stderr)
+  const bar = makeBar(process.stderr, "rendered")
   let progress = ""
   yield* send(server, question).pipe(
     Effect.flatMap(({ body, status }) => {
@@ -53,21 +54,3 @@ export const ready = Effect.fnUntraced(function*(
     Effect.ensuring(Effect.sync(bar.clear))
   )
 })
-
-const width = 30
-
-/** Progress on a terminal, on one line that is written again and again; nothing anywhere else. */
-export const makeBar = (terminal: { readonly isTTY?: boolean; readonly write: (text: string) => unknown }) => {
-  let shown = false
-  return {
-    show: (done: number, total: number) => {
-      if (terminal.isTTY !== true || total === 0) return
-      shown = true
-      const filled = Math.round(width * Math.min(1, done / total))
-      terminal.write(`\r\u001b[2K${"█".repeat(filled)}${"░".repeat(width - filled)} ${done} of ${total} rendered`)
-    },
-    clear: () => {
-      if (shown) terminal.write("\r\u001b[2K")
-    }
-  }
-}

@@ -34,6 +34,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     leaseMillis: Duration.toMillis(flags.lease),
     cacheBytes: flags.cacheBytes,
     onPartition: flags.onPartition,
+    warmUp: flags.warmUp,
     watch: flags.watch,
     transpiler: {
       jsxImportSource: flags.jsxImportSource,

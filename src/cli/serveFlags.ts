@@ -108,6 +108,10 @@ export const serveFlags = {
     Flag.withoutNegation,
     Flag.withDefault(false)
   ),
+  warmUp: Flag.Boolean("warm-up").pipe(
+    Flag.withDescription("after a publish, make what was in use before it is asked for; --no-warm-up does not (yes)"),
+    Flag.withDefault(true)
+  ),
   watch: Flag.Boolean("watch").pipe(
     Flag.withDescription("make invalidations of edits on disk; --no-watch leaves that to others (yes)"),
     Flag.withDefault(true)

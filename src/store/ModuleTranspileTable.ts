@@ -46,6 +46,11 @@ export interface TranspiledTable extends CacheTable<TranspiledRow> {
     contentKey: string,
     token: FenceToken
   ) => Effect.Effect<Option.Option<Adopted>, DatabaseError>
+  /** Paths that had a row in these realms when the collector last came, void or not: up to `limit` of them. */
+  readonly used: (
+    realmUrls: ReadonlyArray<string>,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<string>, DatabaseError>
   /** Deletes what nobody has adopted for this many days. */
   readonly collectContents: (days: number) => Effect.Effect<number, DatabaseError>
 }
@@ -108,6 +113,12 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
               found === undefined ? Option.none() : Option.some({ row: decode(found), accepted: found.accepted })
             )
           ),
+        used: (realmUrls, limit) =>
+          statement(
+            "list used modules",
+            sql<{ path: string }>`SELECT DISTINCT canonical_path AS path FROM module_transpile_cache
+              WHERE realm_url = ANY(${realmUrls}::text[]) AND body IS NOT NULL LIMIT ${limit}`
+          ).pipe(Effect.map((rows) => rows.map(({ path }) => path))),
         collectContents: (days) =>
           statement(
             "collect transpiled contents",
@@ -152,6 +163,14 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
           yield* keep(realmUrl, contentKey, row)
           return Option.some({ row, accepted: yield* table.write(realmUrl, path, contentKey, token, row) })
         }),
+        used: (realmUrls, limit) =>
+          database.read(({ caches }) => {
+            const paths = Array.from(caches.get(shape.table) ?? []).flatMap(([key, row]) => {
+              const [realmUrl = "", path = ""] = key.split("\0")
+              return row.values !== null && realmUrls.includes(realmUrl) ? [path] : []
+            })
+            return Array.from(new Set(paths)).slice(0, limit)
+          }),
         collectContents: (days) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             const before = contents.size

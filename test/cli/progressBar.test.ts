@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makeBar } from "../../src/cli/readiness.ts"
+import { makeBar } from "../../src/cli/progressBar.ts"
 
 const terminal = (isTTY: boolean) => {
   const written: Array<string> = []
@@ -9,7 +9,7 @@ const terminal = (isTTY: boolean) => {
 describe("the bar of a command that waits", () => {
   it("is one line of a terminal, and gone when the command has waited", () => {
     const screen = terminal(true)
-    const bar = makeBar(screen)
+    const bar = makeBar(screen, "rendered")
     bar.show(0, 4)
     bar.show(2, 4)
     bar.show(9, 4)
@@ -22,11 +22,11 @@ describe("the bar of a command that waits", () => {
 
   it("is not written to what is no terminal, nor before anything was counted", () => {
     const file = terminal(false)
-    const bar = makeBar(file)
+    const bar = makeBar(file, "rendered")
     bar.show(1, 2)
     bar.clear()
     const screen = terminal(true)
-    makeBar(screen).show(0, 0)
+    makeBar(screen, "rendered").show(0, 0)
     assert.deepStrictEqual([...file.written, ...screen.written], [])
   })
 })

@@ -1,0 +1,70 @@
+import { Effect, Latch, Layer, Queue, Result } from "effect"
+import { SourceCache } from "../cache/SourceCache.ts"
+import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
+import { Generations } from "../coordination/Generations.ts"
+import { Background } from "../domain/Background.ts"
+import { importedPaths } from "../domain/imports.ts"
+import { isExecutable } from "../domain/ModulePath.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { Invalidation } from "./Invalidation.ts"
+
+/** Modules of one publication that are made ahead. */
+const maxModules = 10_000
+
+/** Realms whose turn has not come; of more the oldest are forgotten: a warm-up only saves time. */
+const maxRealms = 100
+
+const atATime = 4
+
+/**
+ * Makes the modules of a publication before they are asked for: those that had been asked for before, of it or of its
+ * source, and what they import, along the graph. Ends when the realm moves on.
+ */
+export const warmUp = Effect.fn("warmUp")(function*(realmUrl: RealmUrl) {
+  const generations = yield* Generations
+  const modules = yield* TranspiledModuleCache
+  const sources = yield* SourceCache
+  const table = yield* ModuleTranspileTable
+
+  const [published] = yield* generations.view([realmUrl])
+  if (published?.row.kind !== "published") return
+  const { generation, sourceUrl } = published.row
+
+  /** What the module imports; nothing where it cannot be had, or is another generation's by now. */
+  const make = Effect.fnUntraced(function*(path: string) {
+    const [view] = yield* generations.view([realmUrl])
+    if (view?.row.generation !== generation) return []
+    const source = yield* Effect.result(sources.read(view, path))
+    if (Result.isFailure(source) || !isExecutable(source.success.canonicalPath)) return []
+    const made = yield* Effect.result(modules.get(view, source.success))
+    if (Result.isFailure(made)) return []
+    return importedPaths(realmUrl, source.success.canonicalPath, made.success.value.dependencyKeys)
+  })
+
+  const seen = new Set(yield* table.used(sourceUrl === null ? [realmUrl] : [realmUrl, sourceUrl], maxModules))
+  let wave: ReadonlyArray<string> = Array.from(seen)
+  while (wave.length > 0) {
+    const imported = yield* Effect.forEach(wave, (path) =>
+      // A latch each: a reader who joins in hurries that module only.
+      Effect.suspend(() => Effect.provideService(make(path), Background, Latch.makeUnsafe(false))), {
+      concurrency: atATime
+    })
+    wave = Array.from(new Set(imported.flat())).filter((path) => !seen.has(path)).slice(0, maxModules - seen.size)
+    for (const path of wave) seen.add(path)
+  }
+})
+
+/** Warms up what this replica has published, one realm after the other. */
+export const layerWarmUp = Layer.effectDiscard(Effect.gen(function*() {
+  const invalidation = yield* Invalidation
+  const waiting = yield* Queue.sliding<RealmUrl>(maxRealms)
+  yield* invalidation.subscribe(({ paths, realmUrl }) => {
+    if (paths === "*") Queue.offerUnsafe(waiting, realmUrl)
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(waiting), (realmUrl) =>
+    Effect.catch(
+      warmUp(realmUrl),
+      (error) => Effect.logWarning(`${realmUrl} was not warmed up; its readers do it`, error)
+    ))))
+}))
