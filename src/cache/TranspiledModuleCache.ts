@@ -30,6 +30,8 @@ const maxSharedBytes = 8 * 1024 * 1024
 export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache, {
   /** The JavaScript of a module whose source was read under `view`. */
   readonly get: (view: RealmView, source: SourceFile) => Effect.Effect<Answer<TranspiledModule>, TranspileFailure>
+  /** The same, if it is in L1. */
+  readonly peek: (view: RealmView, source: SourceFile) => Option.Option<TranspiledModule>
   /** Bytes in L1. */
   readonly bytes: () => number
 }>()("lockstep/cache/TranspiledModuleCache") {
@@ -75,14 +77,16 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
           }
         })
 
+        const keyOf = (view: RealmView, source: SourceFile): Key => ({
+          view,
+          source,
+          path: source.canonicalPath,
+          contentKey: contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
+        })
+
         return TranspiledModuleCache.of({
-          get: (view, source) =>
-            engine.get({
-              view,
-              source,
-              path: source.canonicalPath,
-              contentKey: contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
-            }),
+          get: (view, source) => engine.get(keyOf(view, source)),
+          peek: (view, source) => engine.peek(keyOf(view, source)),
           bytes: engine.bytes
         })
       })

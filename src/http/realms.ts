@@ -12,6 +12,7 @@ import { sourceType, wantsHtml, wantsSource } from "./accept.ts"
 import { atomic, removeAll, waitOf, written } from "./atomic.ts"
 import { readBody } from "./body.ts"
 import { definitionsOf } from "./definitions.ts"
+import { modulePreload } from "./modulePreload.ts"
 import { represent, representFile } from "./represent.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import { indexed, instanceAsHtml, readiness } from "./renderings.ts"
@@ -94,6 +95,7 @@ const module = Effect.fnUntraced(function*(
   return yield* representFile(request, requested, {
     canonicalPath: source.canonicalPath,
     isModule: true,
+    isFinal: true,
     body: value.body,
     contentType: value.headers["content-type"] ?? "text/javascript; charset=utf-8",
     etag: value.headers["etag"] ?? "",
@@ -106,24 +108,30 @@ const module = Effect.fnUntraced(function*(
   })
 })
 
-/** A file as it is: not a module, or a module whose source was asked for. */
-const plain = (
+/** A file as it is: not a module, or a module whose source was asked for. A page says what its modules import. */
+const plain = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   requested: RequestedRealm,
   { bytes, canonicalPath, hash }: SourceFile
-) =>
-  representFile(request, requested, {
+) {
+  const contentType = contentTypeOf(canonicalPath)
+  const page = { path: canonicalPath, html: contentType.startsWith("text/html") ? Buffer.from(bytes).toString() : "" }
+  const { complete, link } = yield* modulePreload(requested.view, page)
+  return yield* representFile(request, requested, {
     canonicalPath,
     isModule: false,
+    isFinal: complete,
     body: bytes,
-    contentType: contentTypeOf(canonicalPath),
+    contentType,
     etag: `"src-${hash.slice(0, 32)}"`,
     headers: {
       ...cacheControl(requested),
+      ...link !== "" && { link },
       "x-lockstep-canonical-path": headerSafe(canonicalPath),
       "x-lockstep-source-hash": hash
     }
   })
+})
 
 const contentTypeOf = (path: string): string => {
   if (isExecutable(path)) return `${sourceType}; charset=utf-8`

@@ -15,6 +15,14 @@ export interface Representation {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** One of a realm's file or module. */
+export interface RealmFile extends Representation {
+  readonly canonicalPath: string
+  readonly isModule: boolean
+  /** False while the next answer may say more than this one does. */
+  readonly isFinal: boolean
+}
+
 interface WithHeaders {
   readonly headers: Headers.Headers
 }
@@ -35,10 +43,10 @@ export const represent = Effect.fnUntraced(function*(request: WithHeaders, repre
 export const representFile = Effect.fnUntraced(function*(
   request: Request,
   { immutable, origin, path, view }: RequestedRealm,
-  file: Representation & { readonly canonicalPath: string; readonly isModule: boolean }
+  file: RealmFile
 ) {
   const encoded = yield* encode(request, file)
-  const lasting = view.row.kind === "published" && !immutable && view.unconfirmed !== true
+  const lasting = file.isFinal && view.row.kind === "published" && !immutable && view.unconfirmed !== true
   if (lasting) {
     const answers = yield* FinishedAnswers
     answers.keep({ url: request.originalUrl, headers: request.headers }, {
