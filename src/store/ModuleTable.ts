@@ -1,8 +1,8 @@
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { DefinitionFault, Dependency, ExportResult } from "../domain/Definition.ts"
 import type { DatabaseError } from "../domain/errors.ts"
-import { type CacheTable, makeMemory, makeSql, type Shape } from "./CacheTable.ts"
+import { type CacheTable, makeMemory, makeSql, type RowKey, type Shape } from "./CacheTable.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
 import { statement } from "./statement.ts"
 
@@ -39,23 +39,12 @@ export const emptyRow: DefinitionsRow = {
   scope: "public"
 }
 
-/** Names one row, and the bytes that it must have been made from. */
-export interface RowKey {
-  readonly realmUrl: string
-  readonly path: string
-  readonly contentKey: string
-}
-
 /** What has changed: modules by any URL that an import may have for them, or everything of a realm. */
 export type Changed =
   | { readonly urls: ReadonlyArray<string> }
   | { readonly realmUrl: string }
 
 export interface DefinitionsTable extends CacheTable<DefinitionsRow> {
-  /** Many rows at once, by one statement; hits as in `read`, in the order of the keys. */
-  readonly readMany: (
-    keys: ReadonlyArray<RowKey>
-  ) => Effect.Effect<ReadonlyArray<Option.Option<DefinitionsRow>>, DatabaseError>
   /**
    * Blanks the rows that were made from what changed, in any realm, and says which. Rows of the realm itself are spared
    * from the generation of the change on: they know of it. Correctness does not need it (rule 12), so rows that somebody
@@ -85,13 +74,6 @@ const shape: Shape = {
 const columns = shape.columns.map(({ name }) => name)
 const decode = Schema.decodeUnknownSync(DefinitionsRow)
 
-// -- I1: as in `read`, the floor is read by the same statement as the rows.
-const readMany = `SELECT k.ord::int AS ord, ${columns.map((name) => `c.${name}`).join(", ")}
-  FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (realm_url, path, content_key, ord)
-  JOIN modules c ON c.realm_url = k.realm_url AND c.canonical_path = k.path AND c.content_key = k.content_key
-  LEFT JOIN realm_generations r ON r.realm_url = k.realm_url
-  WHERE c.definitions IS NOT NULL AND c.generation >= coalesce(r.definition_floor, 0)`
-
 // Rows locked by a writer are skipped: waiting for them could end in a deadlock with the commit of a write.
 const voidDependents = `WITH void AS (
     SELECT realm_url, canonical_path FROM modules
@@ -110,19 +92,6 @@ export class ModuleTable extends Context.Service<ModuleTable, DefinitionsTable>(
     Effect.map(SqlClient.SqlClient, (sql) =>
       ModuleTable.of({
         ...makeSql(sql, shape, decode),
-        readMany: Effect.fnUntraced(function*(keys) {
-          const found = new Map<number, DefinitionsRow>()
-          if (keys.length > 0) {
-            const parameters = [
-              keys.map(({ realmUrl }) => realmUrl),
-              keys.map(({ path }) => path),
-              keys.map(({ contentKey }) => contentKey)
-            ]
-            const rows = yield* statement("read modules", sql.unsafe<{ ord: number }>(readMany, parameters))
-            for (const row of rows) found.set(row.ord - 1, decode(row))
-          }
-          return keys.map((_, index) => Option.fromUndefinedOr(found.get(index)))
-        }),
         voidDependents: (changed, since) =>
           statement(
             "void dependents",
@@ -141,8 +110,6 @@ export class ModuleTable extends Context.Service<ModuleTable, DefinitionsTable>(
       const table = makeMemory<DefinitionsRow>(database, shape)
       return ModuleTable.of({
         ...table,
-        readMany: (keys) =>
-          Effect.forEach(keys, ({ contentKey, path, realmUrl }) => table.read(realmUrl, path, contentKey)),
         voidDependents: (changed, since) =>
           database.write(({ caches }) => {
             const rows = caches.get("modules")

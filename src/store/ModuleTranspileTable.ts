@@ -1,7 +1,8 @@
 import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { LRUCache } from "lru-cache"
-import type { DatabaseError } from "../domain/errors.ts"
+import { DatabaseError } from "../domain/errors.ts"
+import { batched } from "./batched.ts"
 import {
   type CacheTable,
   fencedInsert,
@@ -14,7 +15,7 @@ import {
   valuesOf
 } from "./CacheTable.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
-import { statement } from "./statement.ts"
+import { statement, statementDeadline } from "./statement.ts"
 
 /** The JavaScript of one module, its response headers, and the specifiers it imports. */
 export const TranspiledRow = Schema.Struct({
@@ -67,6 +68,12 @@ const shape: Shape = {
 
 const decode = Schema.decodeUnknownSync(TranspiledRow)
 
+/** Of the pool's ten connections: readers of the shared cache must not keep others from asking for a generation. */
+const readLanes = 4
+
+/** Rows may be large, and are all decoded before the first is answered. */
+const rowsARead = 16
+
 /** Table `module_transpile_cache`: transpiled modules shared by all replicas. */
 export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, TranspiledTable>()(
   "lockstep/store/ModuleTranspileTable"
@@ -91,8 +98,18 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
             SELECT content_key, salt ${found} AND used_at < now() - interval '1 day')),
           adopted AS (${fencedInsert(shape, `${names} FROM found`)})
         SELECT ${names}, EXISTS (SELECT FROM adopted) AS accepted FROM found`
+      const table = makeSql(sql, shape, decode)
+      const read = yield* batched({ lanes: readLanes, size: rowsARead, ask: table.readMany })
       return ModuleTranspileTable.of({
-        ...makeSql(sql, shape, decode),
+        ...table,
+        read: (realmUrl, path, contentKey) =>
+          Effect.timeoutOrElse(read({ realmUrl, path, contentKey }), {
+            duration: statementDeadline,
+            orElse: () =>
+              Effect.fail(
+                new DatabaseError({ operation: `read ${shape.table}`, cause: `no answer in ${statementDeadline}` })
+              )
+          }),
         writeAndKeep: (realmUrl, path, contentKey, token, row) =>
           statement(
             `write ${shape.table}`,

@@ -49,6 +49,29 @@ export const cacheTable = <I, V, E>(
         assert.deepStrictEqual(yield* table.read(freshRealm(), "a.ts", "key"), Option.none())
       }))
 
+    it.effect("many rows are read at once, hits as for one, in the order asked for", () =>
+      Effect.gen(function*() {
+        const { realmUrl, realms, table, token } = yield* setUp
+        const other = yield* setUp
+        yield* table.write(realmUrl, "a.ts", "key", token, sample(1))
+        yield* table.write(realmUrl, "b.ts", "key", token, sample(2))
+        yield* other.table.write(other.realmUrl, "a.ts", "key", other.token, sample(3))
+        const keys = [
+          { realmUrl, path: "b.ts", contentKey: "key" },
+          { realmUrl: other.realmUrl, path: "a.ts", contentKey: "key" },
+          { realmUrl, path: "b.ts", contentKey: "other bytes" },
+          { realmUrl, path: "nowhere.ts", contentKey: "key" },
+          { realmUrl, path: "a.ts", contentKey: "key" },
+          { realmUrl, path: "b.ts", contentKey: "key" }
+        ]
+        const [one, two, three] = [Option.some(sample(1)), Option.some(sample(2)), Option.some(sample(3))]
+        const none = Option.none()
+        assert.deepStrictEqual(yield* table.readMany(keys), [two, three, none, none, one, two])
+        assert.deepStrictEqual(yield* table.readMany([]), [])
+        yield* realms.advance(realmUrl, 1, raises[0] ?? "realm")
+        assert.deepStrictEqual(yield* table.readMany(keys), [none, three, none, none, none, none])
+      }))
+
     it.effect("a write of an equal or newer generation replaces the row", () =>
       Effect.gen(function*() {
         const { realmUrl, realms, table, token } = yield* setUp
