@@ -11,7 +11,7 @@ import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 export interface Keep {
   /** Newest versions of a realm that are always kept. */
   readonly versions: number
-  /** Younger versions are kept whatever their number: replicas and browsers may still need them. */
+  /** What was superseded less long ago is kept whatever its number: replicas and browsers may still need it. */
   readonly versionAge: Duration.Input
   /** A copy that has not been committed for this long belongs to a publisher that died. */
   readonly copyAge: Duration.Input

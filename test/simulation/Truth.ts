@@ -21,6 +21,8 @@ interface Floor {
   readonly changes: ReadonlyMap<string, number>
   /** The state that whoever asked for an invalidation of everything had seen. */
   least: number
+  /** Where nobody may answer from before it: at one place, or everywhere. */
+  place?: number
 }
 
 /** The file that a name stands for. */
@@ -66,19 +68,32 @@ export class Truth {
   }
 
   /**
-   * Somebody was told that a change of this path, or an invalidation of all there was at state `least`, is committed, and
-   * whether it is everywhere.
+   * Somebody was told that a change of these paths, or an invalidation of all there was at state `least`, is committed:
+   * it is everywhere from then on, or at the place that said so.
    */
-  returned(at: number, generation: number, path: string | undefined, everywhere: boolean, least: number): void {
+  returned(
+    at: number,
+    generation: number,
+    paths: ReadonlyArray<string>,
+    place: number | "everywhere",
+    least: number
+  ): void {
     const floor = this.#committed.find((each) => each.generation === generation)
     if (floor === undefined) return
     floor.least = Math.max(floor.least, least)
-    if (path !== undefined && typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
-    if (everywhere) this.#returned.push({ ...floor, at })
+    for (const path of paths) {
+      if (typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
+    }
+    this.#returned.push(place === "everywhere" ? { ...floor, at } : { ...floor, at, place })
   }
 
-  /** The least generation and state that an answer to a request begun at `start` may show. */
-  floorAt(start: number, name: string, bound: number): { readonly generation: number; readonly state: number } {
+  /** The least generation and state that an answer at this place, to a request begun at `start`, may show. */
+  floorAt(
+    start: number,
+    place: number,
+    name: string,
+    bound: number
+  ): { readonly generation: number; readonly state: number } {
     let generation = 0
     let state = 0
     const raise = (floor: Floor) => {
@@ -91,7 +106,9 @@ export class Truth {
         }
       }
     }
-    for (const floor of this.#returned) if (floor.at < start) raise(floor)
+    for (const floor of this.#returned) {
+      if (floor.at < start && (floor.place === undefined || floor.place === place)) raise(floor)
+    }
     for (const floor of this.#committed) if (floor.at < start - bound) raise(floor)
     return { generation, state }
   }

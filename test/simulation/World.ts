@@ -34,6 +34,8 @@ export class World {
   onCommit: (commit: Commit) => void = () => {}
   /** The realm that was changed last: readers prefer it. */
   hot = sourceUrl
+  /** The place where writers like best to write, if there is one. */
+  favourite: number | undefined
   /** The realm that was published last: publishers prefer it. */
   hotTarget = sourceUrl
   #boots = 0
@@ -57,6 +59,7 @@ export class World {
       this.#changes.set(process, changes.set(path, state))
     }
     this.hotTarget = simulation.pick(publishedUrls)
+    this.favourite = plan.opposed ? 0 : undefined
     this.#begin()
   }
 

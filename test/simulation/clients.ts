@@ -35,7 +35,8 @@ const get = Effect.fnUntraced(function*({ flow, name, realmUrl, token, version }
 
 const failed = (error: string | { readonly _tag: string }): Answer => {
   if (typeof error === "string") return { _tag: "Failed", reason: error }
-  return error._tag === "RealmNotFound" ? { _tag: "NoRealm" } : { _tag: "Failed", reason: error._tag }
+  if (error._tag === "RealmNotFound") return { _tag: "NoRealm" }
+  return error._tag === "FileNotFound" ? { _tag: "NoFile" } : { _tag: "Failed", reason: error._tag }
 }
 
 /** Asks a replica over a network that is quick but not instant; `ended` is called once, unless nobody answers. */
@@ -130,9 +131,8 @@ export const startWriter = (world: World, name: string, until: number): void => 
   let version = 0
   const next = (): void => {
     if (simulation.now > until) return
-    const replica = world.plan.opposed && simulation.chance(0.7)
-      ? world.replicas[0] ?? simulation.pick(world.replicas)
-      : simulation.pick(world.replicas)
+    const favourite = simulation.chance(0.7) ? world.favourite : undefined
+    const replica = world.replicas[favourite ?? -1] ?? simulation.pick(world.replicas)
     const waitsForAll = simulation.chance(world.plan.late ? 0.9 : 0.5)
     const operation = simulation.random()
     let waiting = true
@@ -152,14 +152,21 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { everywhere, generation, path, text, voidsAll } = result.success
+            const { edits, everywhere, generation, voidsAll } = result.success
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
             // Whoever takes the realm from a frozen writer finishes its batch: what counts is that it was done.
-            if (path === undefined) history.acknowledged(realmUrl, generation, replica.process.name)
-            else if (!world.truth(realmUrl).had(path, text)) {
+            const truth = world.truth(realmUrl)
+            if (edits === undefined) history.acknowledged(realmUrl, generation, replica.process.name)
+            else if (!Array.from(edits).every(([path, text]) => truth.had(path, text))) {
               history.violated("I4", `${replica.process.name} acknowledged ${what}, which was never done`)
             }
-            world.truth(realmUrl).returned(simulation.now, generation, path, everywhere, voidsAll === true ? seen : 0)
+            truth.returned(
+              simulation.now,
+              generation,
+              Array.from(edits?.keys() ?? []),
+              everywhere ? "everywhere" : replica.identity.place,
+              voidsAll === true ? seen : 0
+            )
             if (everywhere) lookEverywhere(world, realmUrl)
           } else {
             const reason = typeof result.failure === "string" ? result.failure : result.failure._tag
@@ -197,14 +204,15 @@ export const startWriter = (world: World, name: string, until: number): void => 
   simulation.after(simulation.random() * 100, next)
 }
 
+type Edits = ReadonlyMap<string, string | undefined>
+
 interface Told {
   readonly generation: number
   /** Of an invalidation of everything. */
   readonly voidsAll?: boolean
-  /** Of a write: its file, and what it says since; nothing where it was removed. */
-  readonly path?: string
-  readonly text?: string
-  /** Whether nobody may answer from before it now. */
+  /** Of a write: its files, and what they say since; nothing where one was removed. */
+  readonly edits?: Edits
+  /** Whether nobody may answer from before it now; otherwise only the replica that made it may not. */
   readonly everywhere: boolean
 }
 
@@ -225,12 +233,12 @@ const invalidating = Effect.gen(function*() {
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
   const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
-  return { generation, path, text, everywhere: waitsForAll } satisfies Told
+  return { generation, edits: new Map([[path, text]]), everywhere: waitsForAll } satisfies Told
 })
 
 const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
   const { generation } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
-  return { generation, path, everywhere: waitsForAll } satisfies Told
+  return { generation, edits: new Map([[path, undefined]]), everywhere: waitsForAll } satisfies Told
 })
 
 /** Collects on one replica, with everything scaled down to the length of a run. */

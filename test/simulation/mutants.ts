@@ -441,8 +441,18 @@ export const mutants: ReadonlyArray<Mutant> = [
       "newest-version-expires",
       "the collector does not spare the version that is served",
       versionTable,
-      "place(row) > keep && row.createdAtMillis",
-      "place(row) >= 1 && row.createdAtMillis"
+      "newer.length >= keep && supersededAt <",
+      "row.createdAtMillis <"
+    )
+  ),
+  under(
+    "collections",
+    mutant(
+      "superseded-at-birth",
+      "a version that was superseded a moment ago expires, because it is old",
+      versionTable,
+      "newer[0]?.createdAtMillis ?? Infinity",
+      "newer[0] === undefined ? Infinity : row.createdAtMillis"
     )
   ),
   // L1
