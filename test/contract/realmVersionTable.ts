@@ -138,7 +138,9 @@ export const realmVersionTable = <E, E1, R>(
           yield* pass(realmUrl, 3_600_000)
         }
         const gone = yield* one.versions.expire(1, "30 minutes")
-        const mine = gone.filter((row) => row.realmUrl === one.realmUrl || row.realmUrl === other.realmUrl)
+        const mine = gone.filter((row) =>
+          row.realmUrl === one.realmUrl || row.realmUrl === other.realmUrl
+        )
         assert.deepStrictEqual(mine.map((row) => row.directory), [`${other.realmUrl} v1`])
       }), alone)
   })

@@ -22,6 +22,9 @@ export type Answer =
   | { readonly _tag: "NoRealm" }
   | { readonly _tag: "Failed"; readonly reason: string }
 
+/** Milliseconds for which a version that was superseded is kept. */
+export const versionAge = 2_500
+
 const told = (answer: Answer): string =>
   answer._tag === "File" ? `${answer.generation} "${answer.text}"` : JSON.stringify(answer)
 
@@ -105,6 +108,8 @@ export class History {
         if (answer.unconfirmed) return
         if (answer.generation < question.token) wrong("I1", `${answer.generation} is below the token ${question.token}`)
       }
+      // What a request works on is not kept for longer than that.
+      if (answer._tag === "NoFile" && this.#simulation.now - start > versionAge) return
       this.#checkFresh(question, answer, start, wrong)
     }
   }

@@ -17,6 +17,44 @@ export const publicUrl = "http://sim.test/" as RealmUrl
 export const sourceUrl = `${publicUrl}source/` as RealmUrl
 export const publishedUrls = ["one", "two", "three", "four"].map((name) => `${publicUrl}${name}/` as RealmUrl)
 
+/** A computation that is under way. It may be held up, and ended by whoever holds it. */
+export class Work {
+  readonly process: Process
+  readonly realmUrl: RealmUrl
+  readonly path: string
+  readonly generation: number
+  isHeld = false
+  #resume: (() => void) | undefined
+  #isDone = false
+
+  constructor(process: Process, realmUrl: RealmUrl, path: string, generation: number) {
+    this.process = process
+    this.realmUrl = realmUrl
+    this.path = path
+    this.generation = generation
+  }
+
+  last(millis: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      this.#resume = () => resume(Effect.void)
+      if (this.#isDone) return this.#resume()
+      const cancel = this.process.after(millis, () => {
+        if (!this.isHeld) resume(Effect.void)
+      })
+      return Effect.sync(cancel)
+    })
+  }
+
+  hold(): void {
+    this.isHeld = true
+  }
+
+  end(): void {
+    this.#isDone = true
+    this.process.after(0, () => this.#resume?.())
+  }
+}
+
 /** Everything outside of the replicas, and the replicas. */
 export class World {
   readonly simulation: Simulation
@@ -38,6 +76,11 @@ export class World {
   favourite: number | undefined
   /** The realm that was published last: publishers prefer it. */
   hotTarget = sourceUrl
+  /** Told of each computation of a file of the source that begins. */
+  onWork: (work: Work) => void = () => {}
+  /** Told of each computation whose path was buried while it was under way. */
+  onOutlived: (work: Work) => void = () => {}
+  readonly #works = new Set<Work>()
   #boots = 0
   // The last change of each path that a process has made on disk.
   readonly #changes = new Map<Process | undefined, Map<string, number>>()
@@ -82,21 +125,29 @@ export class World {
     return replica
   }
 
-  /** What a transpile takes. */
-  readonly work: Effect.Effect<void> = Effect.suspend(() => {
+  /** Milliseconds that a transpile takes. */
+  readonly #workMillis = () => {
     const { simulation } = this
-    return Effect.sleep(
-      simulation.strikes("transpiles slow", this.plan.slowWork)
-        ? simulation.between(300, 2_500)
-        : simulation.between(1, 20)
-    )
-  })
+    return simulation.strikes("transpiles slow", this.plan.slowWork)
+      ? simulation.between(300, 2_500)
+      : simulation.between(1, 20)
+  }
 
-  /** Watches one computation of the fenced cache (I5). */
-  execution<A, E>(view: RealmView, path: string, run: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  readonly work: Effect.Effect<void> = Effect.suspend(() => Effect.sleep(this.#workMillis()))
+
+  /** One computation of the fenced cache (I5): it reads, and then works on what it has read. */
+  execution<A, E>(process: Process, view: RealmView, path: string, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
-      const ended = this.history.executions.began(view.row.realmUrl, path, view.row.generation)
-      return Effect.onExit(run, (exit) => Effect.sync(() => ended(exit._tag === "Success")))
+      const { generation, realmUrl } = view.row
+      const ended = this.history.executions.began(realmUrl, path, generation)
+      const work = new Work(process, realmUrl, path, generation)
+      this.#works.add(work)
+      if (realmUrl === sourceUrl) this.onWork(work)
+      return Effect.onExit(Effect.tap(read, () => work.last(this.#workMillis())), (exit) =>
+        Effect.sync(() => {
+          this.#works.delete(work)
+          ended(exit._tag === "Success")
+        }))
     })
   }
 
@@ -141,6 +192,11 @@ export class World {
       }
       truth.commit(simulation.now, row, files, buried, new Map(this.#changes.get(commit.owner)))
       history.committed(row, buried, commit.owner.name)
+      for (const work of this.#works) {
+        const isBuried = work.realmUrl === row.realmUrl && work.generation < row.generation &&
+          buried.includes(work.path)
+        if (isBuried) this.onOutlived(work)
+      }
     }
     this.onCommit(commit)
   }

@@ -8,7 +8,7 @@ import { publish } from "../../src/lifecycle/publish.ts"
 import { unpublish } from "../../src/lifecycle/retire.ts"
 import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
-import type { Answer, Question } from "./History.ts"
+import { type Answer, type Question, versionAge } from "./History.ts"
 import { FencedCache, type Replica } from "./Replica.ts"
 import { publicUrl, publishedUrls, sourceUrl, type World } from "./World.ts"
 
@@ -108,9 +108,12 @@ export const startReader = (world: World, until: number): void => {
   simulation.after(simulation.random() * 50, next)
 }
 
-/** Whoever was told that a change is everywhere looks at once; who takes a realm down looks before. */
-const lookEverywhere = (world: World, realmUrl: RealmUrl): void => {
-  for (const replica of world.replicas) {
+/**
+ * Whoever was told that a change is everywhere looks at once, and at the replica that said so otherwise; who takes a realm
+ * down looks before.
+ */
+const look = (world: World, replicas: ReadonlyArray<Replica>, realmUrl: RealmUrl): void => {
+  for (const replica of replicas) {
     for (const flow of ["module", "fenced"] as const) {
       ask(world, replica, {
         place: replica.identity.place,
@@ -167,7 +170,7 @@ export const startWriter = (world: World, name: string, until: number): void => 
               everywhere ? "everywhere" : replica.identity.place,
               voidsAll === true ? seen : 0
             )
-            if (everywhere) lookEverywhere(world, realmUrl)
+            look(world, everywhere ? world.replicas : [replica], realmUrl)
           } else {
             const reason = typeof result.failure === "string" ? result.failure : result.failure._tag
             history.note(`${name}: replica ${replica.identity.place} failed to ${what}: ${reason}`)
@@ -186,7 +189,7 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const target = live.includes(world.hotTarget)
         ? world.hotTarget
         : simulation.pick(live.length > 0 ? live : publishedUrls)
-      lookEverywhere(world, target)
+      look(world, world.replicas, target)
       does(target, `unpublish ${target}`, unpublishing(target))
     } else if (operation < 0.54) {
       // As an editor does that knows nothing of replicas, and then tells one.
@@ -244,7 +247,7 @@ const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean)
 /** Collects on one replica, with everything scaled down to the length of a run. */
 export const collecting = collect({
   versions: 1,
-  versionAge: "2500 millis",
+  versionAge,
   copyAge: "1200 millis",
   tombstones: 0,
   settle: "900 millis",

@@ -64,7 +64,9 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
                 cursor: String(postgres.xmin),
                 realms: changedSince(postgres, cursor)
               })
-            }),
+            }).pipe(
+              Effect.tap(() => Effect.sync(() => link.process.after(1, () => postgres.onCaughtUp(link.process))))
+            ),
           beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
           acknowledge: (payload, to) =>
             query<void>("acknowledge", (answer) => {
