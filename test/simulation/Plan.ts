@@ -80,7 +80,10 @@ export const circumstances = {
   "lost write locks": (plan: Plan) => plan.lostLocks > 0,
   disconnects: (plan: Plan) => plan.disconnects > 0,
   "acknowledgements before news": ({ mishaps }: Plan) =>
-    mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.reordered > 0,
+    mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
+  "lost replies to commits": ({ mishaps, struckCommits }: Plan) =>
+    struckCommits > 0 && mishaps.deaf === 0 && mishaps.late > 0,
+  calm: (plan: Plan) => plan.calm && plan.weather.latency < 15,
   healthy: (plan: Plan) => plan.healthy
 }
 export type Circumstance = keyof typeof circumstances
@@ -128,7 +131,8 @@ export const draw = (simulation: Simulation): Plan => {
       delayed: sometimes(() => 0.3, 0),
       deaf: late ? 0.4 : sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
-      reordered: sometimes(() => 0.3, 0)
+      reordered: sometimes(() => 0.3, 0),
+      late: late ? 0 : sometimes(() => 0.5, 0)
     },
     leases: opposed || late || simulation.chance(0.5)
       ? [base, base, base]
@@ -154,7 +158,7 @@ export const draw = (simulation: Simulation): Plan => {
     lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,
     overtakenReadings: opposed || late ? 0 : sometimes(() => 0.5, 0),
-    outlivedWork: opposed || late ? 0 : sometimes(() => 0.3, 0),
+    outlivedWork: opposed || late ? 0 : sometimes(() => 0.7, 0),
     heldCommits: opposed ? 0.9 : late ? 0.6 : unlessHealthy(sometimes(() => 0.4, 0), 0),
     opposed,
     late,

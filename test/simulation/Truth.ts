@@ -9,6 +9,9 @@ export interface State {
   readonly generation: number
   /** None while there is no such realm. */
   readonly files: Files | undefined
+  /** Of a source realm: a batch was half done, or somebody who knows nothing of replicas has edited. */
+  readonly isTorn?: boolean
+  readonly isEdit?: boolean
 }
 
 /** A generation that was committed, and the state that a reader must have reached who knows of it. */
@@ -46,8 +49,19 @@ export class Truth {
   }
 
   /** A source realm's files have changed; answers the number of the state. */
-  changed(at: number, files: Files): number {
-    return this.states.push({ at, generation: 0, files: new Map(files) }) - 1
+  changed(at: number, files: Files, how: "torn" | "whole" | "edited"): number {
+    const isEdit = how === "edited"
+    const isTorn = isEdit ? this.states.at(-1)?.isTorn === true : how === "torn"
+    return this.states.push({ at, generation: 0, files: new Map(files), isTorn, isEdit }) - 1
+  }
+
+  /** Whether these are all files of one state since that one, unless somebody has edited in between. */
+  wasWhole(files: Files, since: number): boolean {
+    const states = this.states.slice(since)
+    const isSame = (other: Files | undefined) =>
+      other?.size === files.size && Array.from(files).every(([path, text]) => other.get(path) === text)
+    return states.slice(1).some(({ isEdit }) => isEdit) ||
+      states.some((state) => state.isTorn !== true && isSame(state.files))
   }
 
   /** A generation was committed. */

@@ -74,8 +74,12 @@ export class World {
   hot = sourceUrl
   /** The place where writers like best to write, if there is one. */
   favourite: number | undefined
+  /** A path of the source that writers like best to write, if there is one. */
+  wanted: string | undefined
   /** The realm that was published last: publishers prefer it. */
   hotTarget = sourceUrl
+  /** Told of each copy of the source that begins. */
+  onCopying: (process: Process) => void = () => {}
   /** Told of each computation of a file of the source that begins. */
   onWork: (work: Work) => void = () => {}
   /** Told of each computation whose path was buried while it was under way. */
@@ -95,11 +99,16 @@ export class World {
     this.disk.failing = plan.failingFiles
     this.disk.slow = plan.slowFiles
     this.postgres.onCommit = (commit) => this.#committed(commit)
-    this.disk.onChange = (process, path) => {
+    this.disk.onChange = (process, path, isTorn) => {
       const files = this.disk.textsOf("source home")
-      const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map())
+      const how = process === undefined ? "edited" : isTorn ? "torn" : "whole"
+      const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map(), how)
       const changes = this.#changes.get(process) ?? new Map<string, number>()
       this.#changes.set(process, changes.set(path, state))
+    }
+    this.disk.onCopying = (process, directory) => {
+      this.disk.copiedSince.set(directory, this.truth(sourceUrl).states.length - 1)
+      this.onCopying(process)
     }
     this.hotTarget = simulation.pick(publishedUrls)
     this.favourite = plan.opposed ? 0 : undefined
@@ -189,6 +198,12 @@ export class World {
       const files = row.state === "live" ? this.disk.textsOf(`${row.kind} ${row.directory}`) : undefined
       if (row.state === "live" && files === undefined) {
         history.violated("I4", `${row.realmUrl} was committed at ${row.generation} without its files`)
+      }
+      const copied = row.kind === "published" ? files : undefined
+      if (
+        copied !== undefined && !this.truth(sourceUrl).wasWhole(copied, this.disk.copiedSince.get(row.directory) ?? 0)
+      ) {
+        history.violated("I4", `${row.realmUrl} was committed at ${row.generation} as its source never was`)
       }
       truth.commit(simulation.now, row, files, buried, new Map(this.#changes.get(commit.owner)))
       history.committed(row, buried, commit.owner.name)

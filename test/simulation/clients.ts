@@ -6,7 +6,7 @@ import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { collect } from "../../src/lifecycle/Collector.ts"
 import { publish } from "../../src/lifecycle/publish.ts"
 import { unpublish } from "../../src/lifecycle/retire.ts"
-import { deleteFile, putFile } from "../../src/lifecycle/write.ts"
+import { deleteFile, editAtomically, putFile } from "../../src/lifecycle/write.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { type Answer, type Question, versionAge } from "./History.ts"
 import { FencedCache, type Replica } from "./Replica.ts"
@@ -128,6 +128,18 @@ const look = (world: World, replicas: ReadonlyArray<Replica>, realmUrl: RealmUrl
   }
 }
 
+/** Has a replica compute a file of the source, if nobody has since it was changed. */
+export const askForPath = (world: World, replica: Replica, path: string): void => {
+  const { place } = replica.identity
+  const truth = world.truth(sourceUrl)
+  ask(
+    world,
+    replica,
+    { place, truth, realmUrl: sourceUrl, name: path, flow: "fenced", version: undefined, token: 0 },
+    () => {}
+  )
+}
+
 /** Changes things on random replicas until `until`. */
 export const startWriter = (world: World, name: string, until: number): void => {
   const { history, simulation } = world
@@ -155,7 +167,13 @@ export const startWriter = (world: World, name: string, until: number): void => 
       const begun = replica.handle(program, (result) =>
         simulation.after(simulation.random() * 2, () => {
           if (result._tag === "Success") {
-            const { edits, everywhere, generation, voidsAll } = result.success
+            const { edits, everywhere, generation, replicas, voidsAll } = result.success
+            // Where nothing fails and the network is quick, nobody has to be waited out.
+            if (
+              everywhere && replicas?.acked !== replicas?.live && world.plan.calm && world.plan.weather.latency < 15
+            ) {
+              history.violated("I6", `${what} was acknowledged by ${replicas?.acked} of ${replicas?.live} replicas`)
+            }
             history.note(`${name}: replica ${replica.identity.place} did ${what}, ${realmUrl} ${generation}`)
             // Whoever takes the realm from a frozen writer finishes its batch: what counts is that it was done.
             const truth = world.truth(realmUrl)
@@ -198,8 +216,13 @@ export const startWriter = (world: World, name: string, until: number): void => 
       does(sourceUrl, "invalidate the source", invalidating)
     } else if (operation < 0.58) {
       does(sourceUrl, "delete c.gts", deleting("c.gts", waitsForAll))
+    } else if (operation < 0.68) {
+      const text = `${name} ${++version}`
+      does(sourceUrl, `put a.ts and b.ts (${text})`, puttingBoth(`a.ts ${text}`, `b.ts ${text}`, waitsForAll))
     } else {
-      const path = simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
+      const path = (simulation.chance(0.7) ? world.wanted : undefined) ??
+        simulation.pick(["a.ts", "a.ts", "b.ts", "c.ts", "c.gts"])
+      world.wanted = undefined
       does(sourceUrl, `put ${path}`, putting(path, `${path} ${name} ${++version}`, waitsForAll))
     }
     simulation.after(4_000, goOn)
@@ -211,6 +234,8 @@ type Edits = ReadonlyMap<string, string | undefined>
 
 interface Told {
   readonly generation: number
+  /** How many replicas live, and how many have said that they apply it. */
+  readonly replicas?: { readonly live: number; readonly acked: number }
   /** Of an invalidation of everything. */
   readonly voidsAll?: boolean
   /** Of a write: its files, and what they say since; nothing where one was removed. */
@@ -222,11 +247,11 @@ interface Told {
 const publishing = (publishedRealmUrl: typeof sourceUrl) =>
   Effect.map(
     publish({ sourceRealmUrl: sourceUrl, publishedRealmUrl }),
-    ({ generation }): Told => ({ generation, everywhere: true })
+    ({ generation, replicas }): Told => ({ generation, replicas, everywhere: true })
   )
 
 const unpublishing = (realmUrl: typeof sourceUrl) =>
-  Effect.map(unpublish(realmUrl), ({ generation }): Told => ({ generation, everywhere: true }))
+  Effect.map(unpublish(realmUrl), ({ generation, replicas }): Told => ({ generation, replicas, everywhere: true }))
 
 const invalidating = Effect.gen(function*() {
   const invalidation = yield* Invalidation
@@ -235,13 +260,20 @@ const invalidating = Effect.gen(function*() {
 })
 
 const putting = Effect.fnUntraced(function*(path: string, text: string, waitsForAll: boolean) {
-  const { generation } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
-  return { generation, edits: new Map([[path, text]]), everywhere: waitsForAll } satisfies Told
+  const { generation, replicas } = yield* putFile(sourceUrl, path, Buffer.from(text), waitsForAll ? "all" : "soon")
+  return { generation, edits: new Map([[path, text]]), replicas, everywhere: waitsForAll } satisfies Told
+})
+
+const puttingBoth = Effect.fnUntraced(function*(a: string, b: string, waitsForAll: boolean) {
+  const edits = new Map([["a.ts", a], ["b.ts", b]])
+  const operations = Array.from(edits, ([path, text]) => ({ op: "put" as const, path, bytes: Buffer.from(text) }))
+  const { generation, replicas } = yield* editAtomically(sourceUrl, operations, waitsForAll ? "all" : "soon")
+  return { generation, edits, replicas, everywhere: waitsForAll } satisfies Told
 })
 
 const deleting = Effect.fnUntraced(function*(path: string, waitsForAll: boolean) {
-  const { generation } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
-  return { generation, edits: new Map([[path, undefined]]), everywhere: waitsForAll } satisfies Told
+  const { generation, replicas } = yield* deleteFile(sourceUrl, path, waitsForAll ? "all" : "soon")
+  return { generation, edits: new Map([[path, undefined]]), replicas, everywhere: waitsForAll } satisfies Told
 })
 
 /** Collects on one replica, with everything scaled down to the length of a run. */

@@ -1,9 +1,9 @@
 import type { Member } from "../../src/store/ReplicaTable.ts"
-import { collecting } from "./clients.ts"
+import { askForPath, collecting } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import type { Process } from "./Simulation.ts"
-import type { Work, World } from "./World.ts"
+import { publishedUrls, sourceUrl, type Work, type World } from "./World.ts"
 
 /** Draws when each fault of the plan happens, and makes it happen. All have ended when `faultsEnd` is reached. */
 export const startFaults = (world: World): void => {
@@ -117,9 +117,9 @@ export const startFaults = (world: World): void => {
   // a computation is under way whose path is buried.
   let crashDue: { readonly aim: "cursor" | "work"; cursor?: number; by?: Process } | undefined
   for (let index = 0; index < plan.crashes; index++) {
-    simulation.after(simulation.between(100, faultsEnd - 1_500), () => {
+    simulation.after(simulation.between(100, faultsEnd - 2_000), () => {
       const due = crashDue = { aim: simulation.pick(["cursor", "work"] as const) }
-      simulation.after(1_000, () => {
+      simulation.after(1_500, () => {
         if (crashDue === due) crash(simulation.pick(world.replicas), undefined)
       })
     })
@@ -229,6 +229,7 @@ export const startFaults = (world: World): void => {
     if (recovery !== undefined) {
       simulation.befell("readings held over a crash")
       recovery.readings.push(reading)
+      world.hotTarget = publishedUrls.find((url) => urls.includes(url)) ?? world.hotTarget
       return
     }
     if (soonOver() || !simulation.chance(plan.overtakenReadings)) return answer()
@@ -249,16 +250,18 @@ export const startFaults = (world: World): void => {
       const recovery = recovering.get(process)
       if (recovery === undefined || process === owner) continue
       const isOvertaken = recovery.readings.some(({ urls }) => urls.some((url) => moved.includes(url)))
-      if (recovery.isLast || isOvertaken) link.letSession()
+      // Later than the commit is told of: it must be found by the catch-up, or not at all.
+      if (recovery.isLast || isOvertaken) simulation.after(simulation.between(50, 200), () => link.letSession())
     }
   }
   // Computations of the source that last until somebody writes what they have read.
   const waiting = new Set<Work>()
   world.onWork = (work) => {
-    if (soonOver() || !simulation.chance(plan.crashes > 0 ? 0.5 : plan.outlivedWork)) return
+    if (soonOver() || !simulation.chance(crashDue?.aim === "work" ? 1 : plan.outlivedWork)) return
     work.hold()
     waiting.add(work)
-    simulation.after(600, () => {
+    world.wanted = work.path
+    simulation.after(800, () => {
       if (waiting.delete(work)) work.end()
     })
   }
@@ -275,7 +278,7 @@ export const startFaults = (world: World): void => {
         crash(replica, undefined)
         simulation.after(simulation.between(40, 120), () => work.end())
       })
-    } else if (!isCollecting && simulation.strikes("work outlived by a collection", plan.outlivedWork)) {
+    } else if (!isCollecting && simulation.strikes("work outlived by a collection", wasHeld ? plan.outlivedWork : 0)) {
       isCollecting = true
       work.hold()
       const end = () => {
@@ -287,7 +290,32 @@ export const startFaults = (world: World): void => {
       simulation.after(2_500, end)
     } else if (wasHeld) work.end()
   }
+  // Copies whose publisher has lost its locks; commits that wait until one of these is published.
+  const unlocked = new Map<Process, Array<() => void>>()
+  const locked = (copier: Process): void => {
+    const commits = unlocked.get(copier) ?? []
+    unlocked.delete(copier)
+    for (const commit of commits) simulation.after(5, commit)
+  }
+  world.onCopying = (process) => {
+    if (soonOver() || unlocked.size > 0 || !simulation.strikes("copies whose lock was lost", plan.lostLocks)) return
+    for (const connection of Array.from(world.idle.writes)) if (connection.isOf(process)) connection.end()
+    unlocked.set(process, [])
+    world.hot = sourceUrl
+    simulation.after(900, () => locked(process))
+  }
+  world.disk.isCopySlow = (process) => unlocked.has(process)
   postgres.holdCommit = (owner, commit) => {
+    if (unlocked.has(owner)) {
+      commit()
+      return locked(owner)
+    }
+    for (const commits of unlocked.values()) {
+      if (simulation.chance(0.5)) {
+        commits.push(commit)
+        return
+      }
+    }
     if (soonOver() || !simulation.strikes("commits held", plan.heldCommits)) return commit()
     const each = { owner, commit }
     held.add(each)
@@ -295,7 +323,11 @@ export const startFaults = (world: World): void => {
       if (held.delete(each)) commit()
     })
   }
-  world.onCommit = ({ owner, realms }) => {
+  world.onCommit = ({ buried, owner, realms }) => {
+    const path = buried.find((each) => each.path === "a.ts" || each.path === "b.ts")?.path
+    if (crashDue?.aim === "work" && path !== undefined) {
+      simulation.after(10, () => askForPath(world, simulation.pick(world.replicas), path))
+    }
     overtakeReadings(owner, realms.map(({ realmUrl }) => realmUrl))
     if (soonOver()) return
     const replica = replicaOf(owner)
@@ -342,5 +374,6 @@ export const startFaults = (world: World): void => {
     plan.mishaps.deaf = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
+    plan.mishaps.late = 0
   })
 }

@@ -197,19 +197,25 @@ export const mutants: ReadonlyArray<Mutant> = [
     "      realm.fence.drop()\n      realm.row = undefined\n    } else {",
     "      realm.row = undefined\n    } else {"
   ),
-  mutant(
-    "reading-not-voided",
-    "a row that was being read when a newer generation was heard is taken",
-    memory,
-    "for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))",
-    ""
+  under(
+    "overtaken readings",
+    mutant(
+      "reading-not-voided",
+      "a row that was being read when a newer generation was heard is taken",
+      memory,
+      "for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))",
+      ""
+    )
   ),
-  mutant(
-    "older-row-taken",
-    "a row is taken although a newer generation was heard or shown",
-    memory,
-    "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
-    "\n"
+  under(
+    "overtaken readings",
+    mutant(
+      "older-row-taken",
+      "a row is taken although a newer generation was heard or shown",
+      memory,
+      "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
+      "\n"
+    )
   ),
   under(
     "crashes",
@@ -321,6 +327,16 @@ export const mutants: ReadonlyArray<Mutant> = [
       "bootId: replicaId"
     )
   ),
+  under(
+    "calm",
+    mutant(
+      "ack-to-oneself",
+      "an acknowledgement is sent to the boot that makes it",
+      lease,
+      "session.acknowledge(payload, to)",
+      "session.acknowledge(payload, self.bootId)"
+    )
+  ),
   // The barrier
   mutant(
     "no-barrier",
@@ -386,6 +402,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   under(
+    "acknowledgements before news",
+    mutant(
+      "unpublish-not-applied-here",
+      "whoever unpublishes goes on answering from its memory until it hears of it",
+      "src/lifecycle/retire.ts",
+      "    yield* invalidation.clearLocalSourceCaches(change)\n",
+      ""
+    )
+  ),
+  under(
+    "lost replies to commits",
+    mutant(
+      "finished-not-applied-here",
+      "a batch that another replica finished is not applied by who wrote it",
+      "src/lifecycle/edit.ts",
+      "  yield* invalidation.clearLocalSourceCaches(change)\n",
+      ""
+    )
+  ),
+  under(
     "struck commits",
     mutant(
       "commit-of-another",
@@ -446,13 +482,23 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   under(
-    "collections",
+    "lost write locks",
     mutant(
-      "superseded-at-birth",
-      "a version that was superseded a moment ago expires, because it is old",
-      versionTable,
-      "newer[0]?.createdAtMillis ?? Infinity",
-      "newer[0] === undefined ? Infinity : row.createdAtMillis"
+      "moved-source-published",
+      "a publisher that lost its locks does not look whether its source has moved while it was copied",
+      publish,
+      "if (moved || Option.isSome(",
+      "if (Option.isSome("
+    )
+  ),
+  under(
+    "lost write locks",
+    mutant(
+      "open-batch-published",
+      "a publisher that lost its locks does not look whether a batch is being applied to its source",
+      publish,
+      "if (moved || Option.isSome(yield* intents.find(source.realmUrl))) {",
+      "if (moved) {"
     )
   ),
   // L1
@@ -583,7 +629,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   under(
-    "collections",
+    "outlived work",
     mutant(
       "insert-floor-not-checked",
       "a writer is let in whose tombstone was collected",

@@ -70,7 +70,11 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
           beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
           acknowledge: (payload, to) =>
             query<void>("acknowledge", (answer) => {
-              channels.send({ channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 }, to)
+              channels.send(
+                { channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 },
+                link.process,
+                to
+              )
               answer(undefined)
             })
         } satisfies Session
