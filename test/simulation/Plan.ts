@@ -82,7 +82,7 @@ export const circumstances = {
   "acknowledgements before news": ({ mishaps }: Plan) =>
     mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
   "lost replies to commits": ({ mishaps, struckCommits }: Plan) =>
-    struckCommits > 0 && mishaps.deaf === 0 && mishaps.late > 0,
+    struckCommits > 0 && mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
   calm: (plan: Plan) => plan.calm && plan.weather.latency < 15,
   healthy: (plan: Plan) => plan.healthy
 }
@@ -122,7 +122,7 @@ export const draw = (simulation: Simulation): Plan => {
       tail: opposed ? 0 : simulation.pick([0, 0.1, 0.3]),
       failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0),
       unanswered: unlessHealthy(sometimes(() => simulation.pick([0.005, 0.02]), 0), 0),
-      unansweredCommits: struckCommits > 0 ? 0.15 : 0,
+      unansweredCommits: struckCommits > 0 ? 0.3 : 0,
       stalling: opposed || late ? 0 : sometimes(() => 0.08, 0),
       stallingCatchUps: late ? 0.35 : 0
     },
@@ -132,7 +132,7 @@ export const draw = (simulation: Simulation): Plan => {
       deaf: late ? 0.4 : sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
       reordered: sometimes(() => 0.3, 0),
-      late: late ? 0 : sometimes(() => 0.5, 0)
+      late: late ? 0 : sometimes(() => 0.9, 0)
     },
     leases: opposed || late || simulation.chance(0.5)
       ? [base, base, base]

@@ -1,9 +1,9 @@
 import type { Member } from "../../src/store/ReplicaTable.ts"
-import { askForPath, collecting } from "./clients.ts"
+import { askForPath, collecting, puttingBoth } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import type { Process } from "./Simulation.ts"
-import { publishedUrls, sourceUrl, type Work, type World } from "./World.ts"
+import { publishedUrls, type Work, type World } from "./World.ts"
 
 /** Draws when each fault of the plan happens, and makes it happen. All have ended when `faultsEnd` is reached. */
 export const startFaults = (world: World): void => {
@@ -298,10 +298,15 @@ export const startFaults = (world: World): void => {
     for (const commit of commits) simulation.after(5, commit)
   }
   world.onCopying = (process) => {
-    if (soonOver() || unlocked.size > 0 || !simulation.strikes("copies whose lock was lost", plan.lostLocks)) return
+    if (soonOver() || unlocked.size > 0 || !simulation.strikes("copies whose lock was lost", 2 * plan.lostLocks)) return
     for (const connection of Array.from(world.idle.writes)) if (connection.isOf(process)) connection.end()
     unlocked.set(process, [])
-    world.hot = sourceUrl
+    const writer = simulation.pick(world.replicas.filter((replica) => replica.process !== process))
+    const text = `while ${process.name} copies at ${simulation.now.toFixed(0)}`
+    simulation.after(
+      simulation.between(0, 100),
+      () => writer.handle(puttingBoth(`a.ts ${text}`, `b.ts ${text}`, false), () => {})
+    )
     simulation.after(900, () => locked(process))
   }
   world.disk.isCopySlow = (process) => unlocked.has(process)
