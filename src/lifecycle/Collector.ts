@@ -58,10 +58,11 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   yield* transpiled.collectVoid
   yield* definitions.collectVoid
   yield* encodings.collect(Duration.toDays(keep.encodingAge))
-  if ((yield* realms.raiseInsertFloors(keep.tombstones)) > 0) {
+  const floors = yield* realms.raiseInsertFloors(keep.tombstones)
+  if (floors.length > 0) {
     yield* Effect.sleep(keep.settle)
-    yield* transpiled.collectTombstones
-    yield* definitions.collectTombstones
+    yield* transpiled.collectTombstones(floors)
+    yield* definitions.collectTombstones(floors)
   }
 })
 
