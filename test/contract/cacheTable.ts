@@ -274,7 +274,8 @@ export const cacheTable = <I, V, E>(
         Effect.gen(function*() {
           const { realmUrl, realms, table } = yield* setUp
           const transpiles = yield* ModuleTranspileTable
-          const paths = Array.from({ length: 12 }, (_, index) => `${index}.ts`)
+          const paths = Array.from({ length: 12 }, (_, index) =>
+            `${index}.ts`)
           const raise = Effect.map(realms.raiseInsertFloors(11), (floors) =>
             floors.filter((floor) =>
               floor.realmUrl === realmUrl

@@ -53,6 +53,8 @@ export interface Plan {
   readonly overtakenReadings: number
   /** How many computations whose path is buried last until the tombstone was collected. */
   readonly outlivedWork: number
+  /** How many members that seem dead are only forgotten when they have renewed. */
+  readonly heldForgetting: number
   /** How many commits come when another replica has just caught up, which makes a lease last as long as it can. */
   readonly heldCommits: number
   /** Clocks at opposite edges of what they may drift, a quick network, and replicas that vanish when they have renewed. */
@@ -81,6 +83,8 @@ export const circumstances = {
   disconnects: (plan: Plan) => plan.disconnects > 0,
   "acknowledgements before news": ({ mishaps }: Plan) =>
     mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
+  "held forgetting": (plan: Plan) => plan.heldForgetting > 0,
+  "slow files": (plan: Plan) => plan.slowFiles > 0,
   "lost replies to commits": ({ mishaps, struckCommits }: Plan) =>
     struckCommits > 0 && mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
   calm: (plan: Plan) => plan.calm && plan.weather.latency < 15,
@@ -143,7 +147,7 @@ export const draw = (simulation: Simulation): Plan => {
     slowWork: simulation.pick([0, 0.05, 0.3]),
     disconnects: sometimes(() => 0.1, 0),
     failingFiles: sometimes(() => 0.02, 0),
-    slowFiles: sometimes(() => 0.1, 0),
+    slowFiles: sometimes(() => 0.2, 0),
     pauses: upTo(3),
     kills: upTo(2),
     stops: upTo(1),
@@ -159,6 +163,7 @@ export const draw = (simulation: Simulation): Plan => {
     collections: simulation.chance(0.5) ? 4 : 0,
     overtakenReadings: opposed || late ? 0 : sometimes(() => 0.5, 0),
     outlivedWork: opposed || late ? 0 : sometimes(() => 0.7, 0),
+    heldForgetting: unlessHealthy(sometimes(() => 0.7, 0), 0),
     heldCommits: opposed ? 0.9 : late ? 0.6 : unlessHealthy(sometimes(() => 0.4, 0), 0),
     opposed,
     late,

@@ -72,6 +72,9 @@ export class Postgres {
   onCatchUp: (process: Process, isMember: boolean) => void = () => {}
   /** Told when the reply to a catch-up has been there for a moment. */
   onCaughtUp: (process: Process) => void = () => {}
+  /** May hold up the statement that forgets these members, by their boots; told of each renewal. */
+  holdForgetting: (bootIds: ReadonlyArray<string>, forget: () => void) => void = (_, forget) => forget()
+  onRenewal: (bootId: string) => void = () => {}
   /** May hold up the reply to a replica that reads these realms. */
   holdReading: (process: Process, urls: ReadonlyArray<string>, answer: () => void) => void = (_, __, answer) => answer()
   /** May hold up the commit of a transaction that its client has asked for. */

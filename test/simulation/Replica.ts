@@ -23,7 +23,7 @@ import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
-import { layerDatabase, layerRealmReadings, withServerClock } from "./database.ts"
+import { layerDatabase, layerForgetting, layerRealmReadings, withServerClock } from "./database.ts"
 import { layerFiles } from "./files.ts"
 import { Link } from "./Link.ts"
 import { layerLockSession, layerRealmWriteLock } from "./locks.ts"
@@ -130,7 +130,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     TranspiledModuleCache.layer(1_000_000),
     layerFenced(world, process)
   ).pipe(
-    Layer.provideMerge(Barrier.layer),
+    Layer.provideMerge(Layer.provide(Barrier.layer, layerForgetting)),
     Layer.provideMerge(Layer.mergeAll(
       Layer.provide(Generations.layer(identity.onPartition), layerRealmReadings),
       layerFiles(simulation, process, disk),

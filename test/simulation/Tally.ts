@@ -26,6 +26,7 @@ export const faults = [
   "writes slow",
   "commits held",
   "catch-ups overtaken by a commit",
+  "renewals of who is being forgotten",
   "replicas paused",
   "replicas killed",
   "replicas told to end",

@@ -265,6 +265,23 @@ export const startFaults = (world: World): void => {
       if (waiting.delete(work)) work.end()
     })
   }
+  // Statements that forget a member, which wait until it is back after all.
+  const forgetting = new Map<string, () => void>()
+  postgres.holdForgetting = (bootIds, forget) => {
+    const bootId = simulation.pick(bootIds)
+    if (soonOver() || forgetting.has(bootId) || !simulation.chance(plan.heldForgetting)) return forget()
+    const letGo = () => {
+      if (forgetting.delete(bootId)) forget()
+    }
+    forgetting.set(bootId, letGo)
+    simulation.after(700, letGo)
+  }
+  postgres.onRenewal = (bootId) => {
+    const forget = forgetting.get(bootId)
+    if (forget === undefined) return
+    simulation.befell("renewals of who is being forgotten")
+    simulation.after(simulation.between(0, 10), forget)
+  }
   let isCollecting = false
   world.onOutlived = (work) => {
     const replica = replicaOf(work.process)

@@ -362,12 +362,15 @@ export const mutants: ReadonlyArray<Mutant> = [
       "const longest = lease.self.leaseMillis * (1 + drift)"
     )
   ),
-  mutant(
-    "forgets-who-renewed",
-    "a member is forgotten although it has renewed since",
-    "src/store/ReplicaTable.ts",
-    "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
-    "tables.replicas.delete(bootId)"
+  under(
+    "held forgetting",
+    mutant(
+      "forgets-who-renewed",
+      "a member is forgotten although it has renewed since",
+      "src/store/ReplicaTable.ts",
+      "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
+      "tables.replicas.delete(bootId)"
+    )
   ),
   mutant(
     "forgets-too-early",
@@ -528,12 +531,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "const { contentKey, fence, token } = flight\n",
     "const { contentKey, fence } = flight\n        const token = fence.capture()\n"
   ),
-  mutant(
-    "token-after-read",
-    "a file's token is taken when it has been read",
-    sourceCache,
-    "          const { fence, token } = view\n",
-    "          const { fence } = view\n          const token = fence.capture()\n"
+  under(
+    "slow files",
+    mutant(
+      "token-after-read",
+      "a file's token is taken when it has been read",
+      sourceCache,
+      "          const { fence, token } = view\n",
+      "          const { fence } = view\n          const token = fence.capture()\n"
+    )
   ),
   under(
     "crashes",

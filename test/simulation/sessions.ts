@@ -47,11 +47,14 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
 
         return {
           inbox,
-          renew: write("renew", (tables) => {
-            const known = tables.replicas.has(member.bootId)
-            if (known) renewed(tables)
-            return known
-          }),
+          renew: Effect.tap(
+            write("renew", (tables) => {
+              const known = tables.replicas.has(member.bootId)
+              if (known) renewed(tables)
+              return known
+            }),
+            (known) => Effect.sync(() => known ? postgres.onRenewal(member.bootId) : undefined)
+          ),
           register: write("register", (tables) => {
             if (!tables.replicas.has(member.bootId)) renewed(tables)
           }),
