@@ -11,7 +11,7 @@ import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 export interface Keep {
   /** Newest versions of a realm that are always kept. */
   readonly versions: number
-  /** Younger versions are kept whatever their number: replicas and browsers may still need them. */
+  /** What was superseded less long ago is kept whatever its number: replicas and browsers may still need it. */
   readonly versionAge: Duration.Input
   /** A copy that has not been committed for this long belongs to a publisher that died. */
   readonly copyAge: Duration.Input
@@ -62,10 +62,11 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   yield* definitions.collectVoid
   yield* encodings.collect(Duration.toDays(keep.encodingAge))
   yield* transpiled.collectContents(Duration.toDays(keep.contentAge))
-  if ((yield* realms.raiseInsertFloors(keep.tombstones)) > 0) {
+  const floors = yield* realms.raiseInsertFloors(keep.tombstones)
+  if (floors.length > 0) {
     yield* Effect.sleep(keep.settle)
-    yield* transpiled.collectTombstones
-    yield* definitions.collectTombstones
+    yield* transpiled.collectTombstones(floors)
+    yield* definitions.collectTombstones(floors)
   }
 })
 

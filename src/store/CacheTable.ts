@@ -2,6 +2,7 @@ import { Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { MemoryDatabase } from "./MemoryDatabase.ts"
+import type { InsertFloor } from "./RealmTable.ts"
 import { statement } from "./statement.ts"
 
 /** What a writer captured before it read any byte: results computed under it are fenced by it. */
@@ -53,10 +54,11 @@ export interface CacheTable<V> {
   /** Deletes rows that their realm's floor has voided, and the rows of versions that are gone. */
   readonly collectVoid: Effect.Effect<number, DatabaseError>
   /**
-   * Deletes tombstones that their realm's insert floor has made needless: nobody whose token is older can insert any
-   * more. Only after every write that may have read an older floor has ended.
+   * Deletes tombstones that these insert floors have made needless: nobody whose token is older can insert any more. Only
+   * after every write that may have read an older floor has ended; so not those below a floor that somebody else has
+   * raised since.
    */
-  readonly collectTombstones: Effect.Effect<number, DatabaseError>
+  readonly collectTombstones: (floors: ReadonlyArray<InsertFloor>) => Effect.Effect<number, DatabaseError>
   /**
    * Deletes a realm's rows, with those of its published versions. Safe only together with a raised wipe floor, which
    * refuses writers from before.
@@ -142,14 +144,16 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
   // A slow writer may have brought a row back after its version was forgotten: no floor speaks of it.
   const collectVersions = `DELETE FROM ${table} c WHERE c.realm_url ~ '/@[0-9]+/$'
     AND c.realm_url NOT IN (SELECT v.realm_url || '@' || v.generation || '/' FROM realm_versions v)`
-  const collectTombstones = `DELETE FROM ${table} c USING realm_generations r
-    WHERE c.realm_url = r.realm_url AND c.${live} IS NULL AND c.generation <= r.insert_floor`
-  const count = (operation: string, text: string) =>
+  const collectTombstones = `DELETE FROM ${table} c
+    USING unnest($1::text[], $2::text[]::bigint[]) AS f (realm_url, insert_floor)
+    WHERE c.realm_url = f.realm_url AND c.${live} IS NULL AND c.generation <= f.insert_floor`
+  const count = (operation: string, text: string, values: ReadonlyArray<unknown> = []) =>
     Effect.map(
       statement(
         operation,
         sql.unsafe<{ count: number }>(
-          `WITH gone AS (${text} RETURNING 1) SELECT count(*)::float8 AS count FROM gone`
+          `WITH gone AS (${text} RETURNING 1) SELECT count(*)::float8 AS count FROM gone`,
+          values
         )
       ),
       (rows) => rows[0]?.count ?? 0
@@ -189,7 +193,11 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
       count(`collect rows of forgotten versions in ${table}`, collectVersions),
       (voided, forgotten) => voided + forgotten
     ),
-    collectTombstones: count(`collect tombstones of ${table}`, collectTombstones),
+    collectTombstones: (floors) =>
+      count(`collect tombstones of ${table}`, collectTombstones, [
+        floors.map(({ realmUrl }) => realmUrl),
+        floors.map(({ generation }) => String(generation))
+      ]),
     clear: (realmUrl) => Effect.asVoid(statement(`clear ${table}`, sql.unsafe(clear, [realmUrl])))
   }
 }
@@ -239,12 +247,14 @@ export const makeMemory = <V extends Readonly<Record<string, unknown>>>(
           : !tables.versions.has(`${version[1]}\0${version[2]}`)
       })
     ),
-    collectTombstones: database.write((tables) =>
-      deleteWhere(
-        rowsOf(tables, table),
-        (realmUrl, row) => row.values === null && row.generation <= (tables.insertFloors.get(realmUrl) ?? 0)
-      )
-    ),
+    collectTombstones: (floors) =>
+      database.write((tables) => {
+        const needless = new Map(floors.map(({ generation, realmUrl }) => [String(realmUrl), generation]))
+        return deleteWhere(
+          rowsOf(tables, table),
+          (realmUrl, row) => row.values === null && row.generation <= (needless.get(realmUrl) ?? 0)
+        )
+      }),
     clear: (realmUrl) =>
       database.write((tables) => {
         const rows = rowsOf(tables, table)

@@ -41,6 +41,11 @@ const SqlRow = Schema.Struct({
   last_published_at: Schema.NullOr(Schema.Date)
 })
 
+interface InsertFloorRow {
+  readonly realm_url: RealmUrl
+  readonly insert_floor: number
+}
+
 const decode = Schema.decodeUnknownSync(Schema.Array(SqlRow))
 
 const toSnapshot = (rows: ReadonlyArray<typeof SqlRow.Type>): RealmSnapshot => ({
@@ -62,6 +67,12 @@ const toSnapshot = (rows: ReadonlyArray<typeof SqlRow.Type>): RealmSnapshot => (
 
 /** What a new generation voids: named paths (by tombstones), everything of the realm, or its definitions. */
 export type Scope = "paths" | "realm" | "definitions"
+
+/** From now on, rows of the realm that were made below this generation are not inserted where there is none. */
+export interface InsertFloor {
+  readonly realmUrl: RealmUrl
+  readonly generation: number
+}
 
 /** The realms themselves. Only the lifecycle programs write, under the realm's write lock. */
 export class RealmTable extends Context.Service<RealmTable, {
@@ -99,9 +110,9 @@ export class RealmTable extends Context.Service<RealmTable, {
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
   /**
    * Refuses, from now on, new rows from writers older than the present, in realms with more than `tombstones` of them:
-   * the first step of collecting those.
+   * the first step of collecting those. Returns the floors that it raised.
    */
-  readonly raiseInsertFloors: (tombstones: number) => Effect.Effect<number, DatabaseError>
+  readonly raiseInsertFloors: (tombstones: number) => Effect.Effect<ReadonlyArray<InsertFloor>, DatabaseError>
   /** Ends the realm at the next generation. Its generation lives on. */
   readonly retire: (url: RealmUrl, expected: number) => Effect.Effect<Option.Option<number>, DatabaseError>
 }>()("lockstep/store/RealmTable") {
@@ -209,12 +220,12 @@ export class RealmTable extends Context.Service<RealmTable, {
         raiseInsertFloors: (tombstones) =>
           statement(
             "raise insert floors",
-            sql`UPDATE realm_generations SET insert_floor = generation
+            sql<InsertFloorRow>`UPDATE realm_generations SET insert_floor = generation
               WHERE realm_url IN (
                 SELECT realm_url FROM module_transpile_cache WHERE body IS NULL
                 GROUP BY realm_url HAVING count(*) > ${tombstones}
-              ) RETURNING 1`
-          ).pipe(Effect.map((rows) => rows.length)),
+              ) RETURNING realm_url, insert_floor::float8 AS insert_floor`
+          ).pipe(Effect.map((rows) => rows.map((row) => ({ realmUrl: row.realm_url, generation: row.insert_floor })))),
         retire: Effect.fnUntraced(function*(url, expected) {
           const retired = generation(
             yield* statement(
@@ -307,9 +318,12 @@ export class RealmTable extends Context.Service<RealmTable, {
               const realmUrl = key.slice(0, key.indexOf("\0"))
               if (row.values === null) counts.set(realmUrl, (counts.get(realmUrl) ?? 0) + 1)
             }
-            const crowded = Array.from(counts).filter(([, count]) => count > tombstones)
-            for (const [url] of crowded) tables.insertFloors.set(url, tables.realms.get(url)?.generation ?? 0)
-            return crowded.length
+            const floors = Array.from(counts).filter(([, count]) => count > tombstones).map(([url]) => ({
+              realmUrl: url as RealmUrl,
+              generation: tables.realms.get(url)?.generation ?? 0
+            }))
+            for (const { generation, realmUrl } of floors) tables.insertFloors.set(realmUrl, generation)
+            return floors
           }),
         retire: (url, expected) =>
           move(url, expected, (_, floor) => ({ state: "gone", wipeFloor: floor, definitionFloor: floor }))

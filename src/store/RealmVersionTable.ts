@@ -54,7 +54,10 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
   readonly at: (realmUrl: RealmUrl, generation: number) => Effect.Effect<Option.Option<VersionRow>, DatabaseError>
   /** All versions of a realm, newest first. */
   readonly list: (realmUrl: RealmUrl) => Effect.Effect<ReadonlyArray<VersionRow>, DatabaseError>
-  /** Forgets versions beyond the newest `keep` that are older than `age`, and returns their directories. */
+  /**
+   * Forgets versions beyond the newest `keep` that were superseded longer ago than `age`, and returns their directories.
+   * However old a version is: while it is the newest, and for `age` after that, replicas and browsers are at it.
+   */
   readonly expire: (
     keep: number,
     age: Duration.Input
@@ -105,11 +108,12 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
           statement(
             "expire versions",
             sql`DELETE FROM realm_versions v USING (
-                SELECT realm_url, generation, row_number() OVER newest AS place FROM realm_versions
+                SELECT realm_url, generation, row_number() OVER newest AS place, lag(created_at) OVER newest AS superseded_at
+                FROM realm_versions
                 WINDOW newest AS (PARTITION BY realm_url ORDER BY generation DESC)
               ) AS ranked
               WHERE v.realm_url = ranked.realm_url AND v.generation = ranked.generation AND ranked.place > ${keep}
-                AND v.created_at < now() - ${millis(age)} * interval '1 millisecond'
+                AND ranked.superseded_at < now() - ${millis(age)} * interval '1 millisecond'
               RETURNING v.realm_url, v.generation::float8 AS generation, v.directory, v.created_at`
           ).pipe(Effect.map((rows) => decode(rows).map(toRow))),
         remove: (realmUrl, generation) =>
@@ -159,13 +163,13 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
         expire: (keep, age) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             database.write((tables) => {
-              const place = (row: VersionRow) =>
-                Array.from(tables.versions.values()).filter((other) =>
-                  other.realmUrl === row.realmUrl && other.generation >= row.generation
-                ).length
-              const old = Array.from(tables.versions.values()).filter((row) =>
-                place(row) > keep && row.createdAtMillis < now - millis(age)
-              )
+              const old = Array.from(tables.versions.values()).filter((row) => {
+                const newer = Array.from(tables.versions.values())
+                  .filter((other) => other.realmUrl === row.realmUrl && other.generation > row.generation)
+                  .sort((a, b) => a.generation - b.generation)
+                const supersededAt = newer[0]?.createdAtMillis ?? Infinity
+                return newer.length >= keep && supersededAt < now - millis(age)
+              })
               for (const row of old) tables.versions.delete(key(row.realmUrl, row.generation))
               return old
             })),

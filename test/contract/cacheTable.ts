@@ -240,7 +240,7 @@ export const cacheTable = <I, V, E>(
         yield* realms.advance(realmUrl, 1, "paths")
         yield* table.bury(realmUrl, paths, 2)
         yield* table.collectVoid
-        yield* table.collectTombstones
+        yield* table.collectTombstones(yield* realms.raiseInsertFloors(1_000_000))
         for (const path of paths) {
           assert.isFalse(yield* table.write(realmUrl, path, "key", token, sample(1)), "held by its tombstone")
         }
@@ -257,10 +257,11 @@ export const cacheTable = <I, V, E>(
         yield* transpiles.bury(realmUrl, paths, 2)
         yield* table.bury(realmUrl, paths, 2)
         yield* table.write(realmUrl, "live.ts", "key", yield* capture(realmUrl), sample(2))
-        assert.isAtLeast(yield* realms.raiseInsertFloors(11), 1)
+        const floors = yield* realms.raiseInsertFloors(11)
+        assert.deepInclude(floors, { realmUrl, generation: 2 })
         // The floor refuses from now on, while the tombstones are still there.
         assert.isFalse(yield* table.write(realmUrl, "never-buried.ts", "key", token, sample(1)))
-        assert.isAtLeast(yield* table.collectTombstones, 12)
+        assert.isAtLeast(yield* table.collectTombstones(floors), 12)
         for (const path of [...paths, "never-buried.ts"]) {
           assert.isFalse(yield* table.write(realmUrl, path, "key", token, sample(1)), path)
           assert.deepStrictEqual(yield* table.read(realmUrl, path, "key"), Option.none())
@@ -268,7 +269,7 @@ export const cacheTable = <I, V, E>(
         // Readers lose nothing, and who begins now is not refused.
         assert.deepStrictEqual(yield* table.read(realmUrl, "live.ts", "key"), Option.some(sample(2)))
         assert.isTrue(yield* table.write(realmUrl, "0.ts", "key", yield* capture(realmUrl), sample(3)))
-        yield* transpiles.collectTombstones
+        yield* transpiles.collectTombstones(floors)
       }), alone)
 
     it.effect("a tombstone that is newer than the insert floor is kept (S8)", () =>
@@ -280,15 +281,42 @@ export const cacheTable = <I, V, E>(
         yield* realms.advance(realmUrl, 1, "paths")
         yield* transpiles.bury(realmUrl, paths, 2)
         yield* table.bury(realmUrl, paths, 2)
-        yield* realms.raiseInsertFloors(11)
+        const floors = yield* realms.raiseInsertFloors(11)
         const between = yield* capture(realmUrl)
         yield* realms.advance(realmUrl, 2, "paths")
         yield* table.bury(realmUrl, ["0.ts"], 3)
-        yield* table.collectTombstones
+        yield* table.collectTombstones(floors)
         assert.isFalse(yield* table.write(realmUrl, "0.ts", "key", between, sample(2)))
         assert.isTrue(yield* table.write(realmUrl, "1.ts", "key", between, sample(2)))
-        yield* transpiles.collectTombstones
+        yield* transpiles.collectTombstones(floors)
       }), alone)
+
+    it.effect(
+      "of two collections at once, each takes what its own floor has made needless: the other's is too young",
+      () =>
+        Effect.gen(function*() {
+          const { realmUrl, realms, table } = yield* setUp
+          const transpiles = yield* ModuleTranspileTable
+          const paths = Array.from({ length: 12 }, (_, index) =>
+            `${index}.ts`)
+          const raise = Effect.map(realms.raiseInsertFloors(11), (floors) =>
+            floors.filter((floor) =>
+              floor.realmUrl === realmUrl
+            ))
+          yield* realms.advance(realmUrl, 1, "paths")
+          yield* transpiles.bury(realmUrl, paths, 2)
+          yield* table.bury(realmUrl, paths, 2)
+          const first = yield* raise
+          yield* realms.advance(realmUrl, 2, "paths")
+          yield* table.bury(realmUrl, ["0.ts", "late.ts"], 3)
+          const second = yield* raise
+          // Whoever has read the first floor may still be writing over what was buried since.
+          assert.strictEqual(yield* table.collectTombstones(first), 11)
+          assert.strictEqual(yield* table.collectTombstones(second), 2)
+          yield* transpiles.collectTombstones(second)
+        }),
+      alone
+    )
 
     it.effect("realms with few tombstones are left alone: raising their floor would refuse writers for nothing", () =>
       Effect.gen(function*() {

@@ -209,7 +209,11 @@ export const collector = <E, E1, R>(
           assert.isTrue(yield* modules.write(realmUrl, "0.ts", "key", at(3), transpiled.sample(3)))
           // Nothing is left to collect.
           assert.deepStrictEqual(
-            yield* Effect.all([modules.collectVoid, modules.collectTombstones, analyses.collectTombstones]),
+            yield* Effect.all([
+              modules.collectVoid,
+              modules.collectTombstones([{ realmUrl, generation: 3 }]),
+              analyses.collectTombstones([{ realmUrl, generation: 3 }])
+            ]),
             [0, 0, 0]
           )
         }),

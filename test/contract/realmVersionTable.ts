@@ -106,12 +106,14 @@ export const realmVersionTable = <E, E1, R>(
       alone
     )
 
-    it.effect("versions expire when they are neither among the newest nor young", () =>
+    it.effect("versions expire when they are neither among the newest nor superseded lately", () =>
       Effect.gen(function*() {
         const { realmUrl, versions } = yield* published([1, 2, 3, 4])
         const expired = Effect.fnUntraced(function*(keep: number, age: Duration.Input) {
           const rows = yield* versions.expire(keep, age)
-          return rows.filter((row) => row.realmUrl === realmUrl).map((row) => row.directory).toSorted()
+          return rows.filter((row) =>
+            row.realmUrl === realmUrl
+          ).map((row) => row.directory).toSorted()
         })
         yield* pass(realmUrl, 3_600_000)
         yield* versions.begin(realmUrl, `${realmUrl} v9`)
@@ -120,17 +122,25 @@ export const realmVersionTable = <E, E1, R>(
         assert.deepStrictEqual(yield* expired(5, 0), [])
         assert.deepStrictEqual(yield* expired(3, "30 minutes"), [`${realmUrl} v1`, `${realmUrl} v2`])
         assert.deepStrictEqual((yield* versions.list(realmUrl)).map((row) => row.generation), [9, 4, 3])
-        assert.deepStrictEqual(yield* expired(0, "30 minutes"), [`${realmUrl} v3`, `${realmUrl} v4`])
-        // However few are kept, a young one stays.
+        // However few are kept and however old it is: what was the newest until just now stays for a while.
+        assert.deepStrictEqual(yield* expired(0, "30 minutes"), [`${realmUrl} v3`])
+        assert.deepStrictEqual((yield* versions.list(realmUrl)).map((row) => row.generation), [9, 4])
+        yield* pass(realmUrl, 3_600_000)
+        assert.deepStrictEqual(yield* expired(0, "30 minutes"), [`${realmUrl} v4`])
+        // And what is served stays, whatever its age.
         assert.deepStrictEqual((yield* versions.list(realmUrl)).map((row) => row.generation), [9])
       }), alone)
 
     it.effect("each realm keeps its own newest versions", () =>
       Effect.gen(function*() {
         const [one, other] = [yield* published([5]), yield* published([1, 2])]
-        for (const { realmUrl } of [one, other]) yield* pass(realmUrl, 3_600_000)
+        for (const { realmUrl } of [one, other]) {
+          yield* pass(realmUrl, 3_600_000)
+        }
         const gone = yield* one.versions.expire(1, "30 minutes")
-        const mine = gone.filter((row) => row.realmUrl === one.realmUrl || row.realmUrl === other.realmUrl)
+        const mine = gone.filter((row) =>
+          row.realmUrl === one.realmUrl || row.realmUrl === other.realmUrl
+        )
         assert.deepStrictEqual(mine.map((row) => row.directory), [`${other.realmUrl} v1`])
       }), alone)
   })

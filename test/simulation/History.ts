@@ -15,11 +15,18 @@ export interface Question {
   readonly token: number
 }
 
-/** What it was told: a file of some generation, that there is no such realm, or that it cannot be had now. */
+/** What it was told: a file of some generation, that there is no such file or realm, or that it cannot be had now. */
 export type Answer =
   | { readonly _tag: "File"; readonly text: string; readonly generation: number; readonly unconfirmed: boolean }
+  | { readonly _tag: "NoFile" }
   | { readonly _tag: "NoRealm" }
   | { readonly _tag: "Failed"; readonly reason: string }
+
+/** Milliseconds for which a version that was superseded is kept. */
+export const versionAge = 2_500
+
+const told = (answer: Answer): string =>
+  answer._tag === "File" ? `${answer.generation} "${answer.text}"` : JSON.stringify(answer)
 
 /** Staleness that a lease allows, and the shortest time that counts. */
 const epsilon = 1
@@ -76,7 +83,7 @@ export class History {
 
   /** Answers how to end the question: with its answer, or with none when its client has given it up. */
   asked(question: Question): (answer: Answer | undefined) => void {
-    const { flow, name, place, realmUrl, truth } = question
+    const { flow, name, place, realmUrl } = question
     const start = this.#simulation.now
     const key = `${place} ${realmUrl}`
     const shownBefore = this.#shown.get(key) ?? 0
@@ -86,8 +93,7 @@ export class History {
       if (answer === undefined) return
       const asked = `${realmUrl}${question.version === undefined ? "" : `@${question.version}/`}${name}`
       const when = `asked at ${start.toFixed(3)} of replica ${place}`
-      const told = answer._tag === "File" ? `${answer.generation} "${answer.text}"` : JSON.stringify(answer)
-      this.note(`${flow} ${asked} ${when}: ${told}`)
+      this.note(`${flow} ${asked} ${when}: ${told(answer)}`)
       this.reads++
       if (answer._tag === "Failed") {
         this.failures++
@@ -102,25 +108,26 @@ export class History {
         if (answer.unconfirmed) return
         if (answer.generation < question.token) wrong("I1", `${answer.generation} is below the token ${question.token}`)
       }
-      this.#checkFresh(truth, name, answer, start, wrong)
+      // What a request works on is not kept for longer than that.
+      if (answer._tag === "NoFile" && this.#simulation.now - start > versionAge) return
+      this.#checkFresh(question, answer, start, wrong)
     }
   }
 
   #checkFresh(
-    truth: Truth,
-    name: string,
+    { name, place, truth }: Question,
     answer: Exclude<Answer, { readonly _tag: "Failed" }>,
     start: number,
     wrong: (invariant: string, detail: string) => void
   ): void {
     for (const [invariant, bound] of [["I1", Infinity], ["I2", this.#bound]] as const) {
-      const floor = truth.floorAt(start, name, bound)
+      const floor = truth.floorAt(start, place, name, bound)
       if (answer._tag === "File" && answer.generation < floor.generation) {
         return wrong(invariant, `generation ${answer.generation}, though ${floor.generation} was there`)
       }
       const text = answer._tag === "File" ? answer.text : undefined
       if (!truth.was(name, text, floor.state, this.#simulation.now)) {
-        return wrong(invariant, `"${text}", which is from before generation ${floor.generation}`)
+        return wrong(invariant, `${told(answer)}, which is not so since generation ${floor.generation}`)
       }
     }
     if (answer._tag === "File") {
@@ -148,7 +155,7 @@ export class History {
     answer: Exclude<Answer, { readonly _tag: "Failed" }>,
     wrong: (invariant: string, detail: string) => void
   ): void {
-    if (answer._tag === "NoRealm") return
+    if (answer._tag !== "File") return
     if (answer.generation > (question.version ?? 0)) {
       wrong("I3", `${answer.generation} is newer than what was asked for`)
     }

@@ -12,6 +12,8 @@ export interface Weather {
   failing: number
   /** How many statements are done, and the connection ends before their reply is there. */
   unanswered: number
+  /** The same of commits. */
+  unansweredCommits: number
   /** How many statements the server begins late, or whose answer is late. */
   stalling: number
   /** The same of catch-ups. */
@@ -82,13 +84,6 @@ export class Connection {
       const isReplyLate = stall > 0 && simulation.chance(0.5)
       if (stall > 0) simulation.befell(isReplyLate ? "replies stalled" : "requests stalled")
       const reply = (deliver: () => void) => {
-        if (this.#purpose === poolPurpose && this.#link.heldReplies !== undefined) {
-          simulation.befell("replies held over a crash")
-          this.#link.heldReplies.push(() => {
-            if (this.alive) deliver()
-          })
-          return
-        }
         process.after(this.#link.delay() + (isReplyLate ? stall : 0) + this.#replyStall(), () => {
           if (this.alive) deliver()
         })
@@ -99,7 +94,8 @@ export class Connection {
           reply(() => fail(error("a statement failed")))
           return
         }
-        const isUnanswered = simulation.chance(weather.unanswered)
+        const unanswered = operation === "commit a transaction" ? weather.unansweredCommits : 0
+        const isUnanswered = simulation.chance(Math.max(unanswered, weather.unanswered))
         execute((value) => {
           if (isUnanswered) {
             simulation.befell("replies lost")
@@ -147,8 +143,8 @@ export class Link {
   readonly connections = new Set<Connection>()
   /** How much later the next reply on the lease's session arrives. */
   replyStall = 0
-  /** Replies to statements of the pool, held up until somebody lets them go. */
-  heldReplies: Array<() => void> | undefined
+  /** Attempts to connect the lease's session, held up until somebody lets them go. */
+  #heldSessions: Array<() => void> | undefined
   /** Until when nothing passes and nobody is told: packets wait. */
   #blackUntil = 0
   /** Until when every attempt to connect is refused. */
@@ -174,6 +170,10 @@ export class Link {
   connect(purpose: string): Effect.Effect<Connection, DatabaseError> {
     return Effect.callback<Connection, DatabaseError>((resume) => {
       const cancel = this.process.after(2 * this.delay(), () => {
+        if (purpose === sessionPurpose && this.#heldSessions !== undefined) {
+          this.#heldSessions.push(() => resume(Effect.succeed(this.#opened(purpose))))
+          return
+        }
         if (!this.isRefused) return resume(Effect.succeed(this.open(purpose)))
         this.simulation.befell("connections refused")
         resume(Effect.fail(new DatabaseError({ operation: purpose, cause: new Error("connection refused") })))
@@ -184,12 +184,17 @@ export class Link {
 
   /** A connection of a pool, which is made when it is needed. */
   open(purpose: string): Connection {
-    const connection = new Connection(this, purpose)
-    this.connections.add(connection)
+    const connection = this.#opened(purpose)
     if (this.isRefused) {
       this.simulation.befell("connections refused")
       connection.end()
     }
+    return connection
+  }
+
+  #opened(purpose: string): Connection {
+    const connection = new Connection(this, purpose)
+    this.connections.add(connection)
     return connection
   }
 
@@ -199,15 +204,15 @@ export class Link {
     for (const connection of Array.from(this.connections)) connection.end()
   }
 
-  /** Holds up replies to statements of the pool until they are let go. */
-  holdReplies(): void {
-    this.heldReplies ??= []
+  /** Holds up the lease's session, however often it is opened anew; nothing refuses it when it is let go. */
+  holdSession(): void {
+    this.#heldSessions ??= []
   }
 
-  letReplies(): void {
-    const held = this.heldReplies ?? []
-    this.heldReplies = undefined
-    for (const deliver of held) this.process.after(this.delay(), deliver)
+  letSession(): void {
+    const held = this.#heldSessions ?? []
+    this.#heldSessions = undefined
+    for (const connect of held) this.process.after(this.delay(), connect)
   }
 
   /** Holds up every packet for a while. */

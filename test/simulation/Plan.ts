@@ -49,6 +49,12 @@ export interface Plan {
   /** How often a writer of a realm loses its lock session while it works. */
   readonly lostLocks: number
   readonly collections: number
+  /** How many replies to a replica that reads realms wait until one of these has moved. */
+  readonly overtakenReadings: number
+  /** How many computations whose path is buried last until the tombstone was collected. */
+  readonly outlivedWork: number
+  /** How many members that seem dead are only forgotten when they have renewed. */
+  readonly heldForgetting: number
   /** How many commits come when another replica has just caught up, which makes a lease last as long as it can. */
   readonly heldCommits: number
   /** Clocks at opposite edges of what they may drift, a quick network, and replicas that vanish when they have renewed. */
@@ -69,12 +75,19 @@ export const circumstances = {
   serve: (plan: Plan) => plan.onPartition === "serve" && !plan.healthy,
   "slow writes": (plan: Plan) => plan.slowWrites > 0,
   collections: (plan: Plan) => plan.collections > 0,
+  "outlived work": (plan: Plan) => plan.outlivedWork > 0,
+  "overtaken readings": (plan: Plan) => plan.overtakenReadings > 0,
   "struck copies": (plan: Plan) => plan.struckCopies > 0,
   "struck commits": (plan: Plan) => plan.struckCommits > 0 || plan.weather.unanswered > 0,
   "lost write locks": (plan: Plan) => plan.lostLocks > 0,
   disconnects: (plan: Plan) => plan.disconnects > 0,
   "acknowledgements before news": ({ mishaps }: Plan) =>
-    mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.reordered > 0,
+    mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
+  "held forgetting": (plan: Plan) => plan.heldForgetting > 0,
+  "slow files": (plan: Plan) => plan.slowFiles > 0,
+  "lost replies to commits": ({ mishaps, struckCommits }: Plan) =>
+    struckCommits > 0 && mishaps.deaf === 0 && mishaps.lost < 0.5 && mishaps.delayed === 0 && mishaps.late > 0,
+  calm: (plan: Plan) => plan.calm && plan.weather.latency < 15,
   healthy: (plan: Plan) => plan.healthy
 }
 export type Circumstance = keyof typeof circumstances
@@ -103,6 +116,7 @@ export const draw = (simulation: Simulation): Plan => {
   const edge = simulation.chance(0.5)
   const skew = sometimes(() => 1_000, 0)
   const base = opposed ? 1_400 : late ? 500 : simulation.pick([500, 800, 1_400])
+  const struckCommits = opposed || late ? 0 : unlessHealthy(sometimes(() => 0.3, 0), 0)
   simulation.preempt = simulation.pick([0, 0.02, 0.1])
   return {
     calm,
@@ -112,6 +126,7 @@ export const draw = (simulation: Simulation): Plan => {
       tail: opposed ? 0 : simulation.pick([0, 0.1, 0.3]),
       failing: unlessHealthy(sometimes(() => simulation.pick([0.01, 0.05]), 0), 0),
       unanswered: unlessHealthy(sometimes(() => simulation.pick([0.005, 0.02]), 0), 0),
+      unansweredCommits: struckCommits > 0 ? 0.3 : 0,
       stalling: opposed || late ? 0 : sometimes(() => 0.08, 0),
       stallingCatchUps: late ? 0.35 : 0
     },
@@ -120,7 +135,8 @@ export const draw = (simulation: Simulation): Plan => {
       delayed: sometimes(() => 0.3, 0),
       deaf: late ? 0.4 : sometimes(() => 0.3, 0),
       duplicated: sometimes(() => 0.3, 0),
-      reordered: sometimes(() => 0.3, 0)
+      reordered: sometimes(() => 0.3, 0),
+      late: late ? 0 : sometimes(() => 0.9, 0)
     },
     leases: opposed || late || simulation.chance(0.5)
       ? [base, base, base]
@@ -131,7 +147,7 @@ export const draw = (simulation: Simulation): Plan => {
     slowWork: simulation.pick([0, 0.05, 0.3]),
     disconnects: sometimes(() => 0.1, 0),
     failingFiles: sometimes(() => 0.02, 0),
-    slowFiles: sometimes(() => 0.1, 0),
+    slowFiles: sometimes(() => 0.2, 0),
     pauses: upTo(3),
     kills: upTo(2),
     stops: upTo(1),
@@ -140,11 +156,14 @@ export const draw = (simulation: Simulation): Plan => {
     terminations: upTo(3),
     wallSteps: upTo(2),
     crashes: upTo(2),
-    struckCommits: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.3, 0), 0),
+    struckCommits,
     struckOthers: opposed ? 0.9 : late ? 0 : unlessHealthy(sometimes(() => 0.5, 0), 0),
     struckCopies: opposed || late ? 0 : unlessHealthy(sometimes(() => 0.2, 0), 0),
     lostLocks: unlessHealthy(sometimes(() => 0.2, 0), 0),
     collections: simulation.chance(0.5) ? 4 : 0,
+    overtakenReadings: opposed || late ? 0 : sometimes(() => 0.5, 0),
+    outlivedWork: opposed || late ? 0 : sometimes(() => 0.7, 0),
+    heldForgetting: unlessHealthy(sometimes(() => 0.7, 0), 0),
     heldCommits: opposed ? 0.9 : late ? 0.6 : unlessHealthy(sometimes(() => 0.4, 0), 0),
     opposed,
     late,

@@ -70,6 +70,13 @@ export class Postgres {
   /** When each process has last caught up, and who is told of it. */
   readonly caughtUp = new Map<Process, number>()
   onCatchUp: (process: Process, isMember: boolean) => void = () => {}
+  /** Told when the reply to a catch-up has been there for a moment. */
+  onCaughtUp: (process: Process) => void = () => {}
+  /** May hold up the statement that forgets these members, by their boots; told of each renewal. */
+  holdForgetting: (bootIds: ReadonlyArray<string>, forget: () => void) => void = (_, forget) => forget()
+  onRenewal: (bootId: string) => void = () => {}
+  /** May hold up the reply to a replica that reads these realms. */
+  holdReading: (process: Process, urls: ReadonlyArray<string>, answer: () => void) => void = (_, __, answer) => answer()
   /** May hold up the commit of a transaction that its client has asked for. */
   holdCommit: (owner: Process, commit: () => void) => void = (_, commit) => commit()
   readonly #open = new Set<Transaction>()
@@ -92,6 +99,11 @@ export class Postgres {
     let xmin = this.#nextXid
     for (const { xid } of this.#open) xmin = Math.min(xmin, xid)
     return xmin
+  }
+
+  /** The newest transaction that a crash does not lose. */
+  get lastLogged(): number {
+    return this.#lastLogged
   }
 
   /** What the next transaction is numbered. */

@@ -23,7 +23,7 @@ import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
-import { layerDatabase, withServerClock } from "./database.ts"
+import { layerDatabase, layerForgetting, layerRealmReadings, withServerClock } from "./database.ts"
 import { layerFiles } from "./files.ts"
 import { Link } from "./Link.ts"
 import { layerLockSession, layerRealmWriteLock } from "./locks.ts"
@@ -52,7 +52,7 @@ export class FencedCache
   )
 {}
 
-const layerFenced = (world: World) =>
+const layerFenced = (world: World, process: Process) =>
   Layer.effect(
     FencedCache,
     Effect.gen(function*() {
@@ -66,13 +66,10 @@ const layerFenced = (world: World) =>
         counters: yield* Counters,
         compute: ({ path, view }) =>
           world.execution(
+            process,
             view,
             path,
-            Effect.gen(function*() {
-              const { bytes } = yield* files.read(view.row, path)
-              yield* world.work
-              return Buffer.from(bytes).toString()
-            })
+            Effect.map(files.read(view.row, path), ({ bytes }) => Buffer.from(bytes).toString())
           ),
         shared: {
           read: (realmUrl, path, key) =>
@@ -131,11 +128,11 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     Invalidation.layer,
     SourceCache.layer(1_000_000),
     TranspiledModuleCache.layer(1_000_000),
-    layerFenced(world)
+    layerFenced(world, process)
   ).pipe(
-    Layer.provideMerge(Barrier.layer),
+    Layer.provideMerge(Layer.provide(Barrier.layer, layerForgetting)),
     Layer.provideMerge(Layer.mergeAll(
-      Generations.layer(identity.onPartition),
+      Layer.provide(Generations.layer(identity.onPartition), layerRealmReadings),
       layerFiles(simulation, process, disk),
       ReindexQueue.layer
     )),

@@ -9,6 +9,9 @@ export interface State {
   readonly generation: number
   /** None while there is no such realm. */
   readonly files: Files | undefined
+  /** Of a source realm: a batch was half done, or somebody who knows nothing of replicas has edited. */
+  readonly isTorn?: boolean
+  readonly isEdit?: boolean
 }
 
 /** A generation that was committed, and the state that a reader must have reached who knows of it. */
@@ -21,6 +24,8 @@ interface Floor {
   readonly changes: ReadonlyMap<string, number>
   /** The state that whoever asked for an invalidation of everything had seen. */
   least: number
+  /** Where nobody may answer from before it: at one place, or everywhere. */
+  place?: number
 }
 
 /** The file that a name stands for. */
@@ -44,8 +49,19 @@ export class Truth {
   }
 
   /** A source realm's files have changed; answers the number of the state. */
-  changed(at: number, files: Files): number {
-    return this.states.push({ at, generation: 0, files: new Map(files) }) - 1
+  changed(at: number, files: Files, how: "torn" | "whole" | "edited"): number {
+    const isEdit = how === "edited"
+    const isTorn = isEdit ? this.states.at(-1)?.isTorn === true : how === "torn"
+    return this.states.push({ at, generation: 0, files: new Map(files), isTorn, isEdit }) - 1
+  }
+
+  /** Whether these are all files of one state since that one, unless somebody has edited in between. */
+  wasWhole(files: Files, since: number): boolean {
+    const states = this.states.slice(since)
+    const isSame = (other: Files | undefined) =>
+      other?.size === files.size && Array.from(files).every(([path, text]) => other.get(path) === text)
+    return states.slice(1).some(({ isEdit }) => isEdit) ||
+      states.some((state) => state.isTorn !== true && isSame(state.files))
   }
 
   /** A generation was committed. */
@@ -66,19 +82,32 @@ export class Truth {
   }
 
   /**
-   * Somebody was told that a change of this path, or an invalidation of all there was at state `least`, is committed, and
-   * whether it is everywhere.
+   * Somebody was told that a change of these paths, or an invalidation of all there was at state `least`, is committed:
+   * it is everywhere from then on, or at the place that said so.
    */
-  returned(at: number, generation: number, path: string | undefined, everywhere: boolean, least: number): void {
+  returned(
+    at: number,
+    generation: number,
+    paths: ReadonlyArray<string>,
+    place: number | "everywhere",
+    least: number
+  ): void {
     const floor = this.#committed.find((each) => each.generation === generation)
     if (floor === undefined) return
     floor.least = Math.max(floor.least, least)
-    if (path !== undefined && typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
-    if (everywhere) this.#returned.push({ ...floor, at })
+    for (const path of paths) {
+      if (typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
+    }
+    this.#returned.push(place === "everywhere" ? { ...floor, at } : { ...floor, at, place })
   }
 
-  /** The least generation and state that an answer to a request begun at `start` may show. */
-  floorAt(start: number, name: string, bound: number): { readonly generation: number; readonly state: number } {
+  /** The least generation and state that an answer at this place, to a request begun at `start`, may show. */
+  floorAt(
+    start: number,
+    place: number,
+    name: string,
+    bound: number
+  ): { readonly generation: number; readonly state: number } {
     let generation = 0
     let state = 0
     const raise = (floor: Floor) => {
@@ -91,7 +120,9 @@ export class Truth {
         }
       }
     }
-    for (const floor of this.#returned) if (floor.at < start) raise(floor)
+    for (const floor of this.#returned) {
+      if (floor.at < start && (floor.place === undefined || floor.place === place)) raise(floor)
+    }
     for (const floor of this.#committed) if (floor.at < start - bound) raise(floor)
     return { generation, state }
   }

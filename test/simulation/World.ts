@@ -17,6 +17,44 @@ export const publicUrl = "http://sim.test/" as RealmUrl
 export const sourceUrl = `${publicUrl}source/` as RealmUrl
 export const publishedUrls = ["one", "two", "three", "four"].map((name) => `${publicUrl}${name}/` as RealmUrl)
 
+/** A computation that is under way. It may be held up, and ended by whoever holds it. */
+export class Work {
+  readonly process: Process
+  readonly realmUrl: RealmUrl
+  readonly path: string
+  readonly generation: number
+  isHeld = false
+  #resume: (() => void) | undefined
+  #isDone = false
+
+  constructor(process: Process, realmUrl: RealmUrl, path: string, generation: number) {
+    this.process = process
+    this.realmUrl = realmUrl
+    this.path = path
+    this.generation = generation
+  }
+
+  last(millis: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      this.#resume = () => resume(Effect.void)
+      if (this.#isDone) return this.#resume()
+      const cancel = this.process.after(millis, () => {
+        if (!this.isHeld) resume(Effect.void)
+      })
+      return Effect.sync(cancel)
+    })
+  }
+
+  hold(): void {
+    this.isHeld = true
+  }
+
+  end(): void {
+    this.#isDone = true
+    this.process.after(0, () => this.#resume?.())
+  }
+}
+
 /** Everything outside of the replicas, and the replicas. */
 export class World {
   readonly simulation: Simulation
@@ -34,8 +72,19 @@ export class World {
   onCommit: (commit: Commit) => void = () => {}
   /** The realm that was changed last: readers prefer it. */
   hot = sourceUrl
+  /** The place where writers like best to write, if there is one. */
+  favourite: number | undefined
+  /** A path of the source that writers like best to write, if there is one. */
+  wanted: string | undefined
   /** The realm that was published last: publishers prefer it. */
   hotTarget = sourceUrl
+  /** Told of each copy of the source that begins. */
+  onCopying: (process: Process) => void = () => {}
+  /** Told of each computation of a file of the source that begins. */
+  onWork: (work: Work) => void = () => {}
+  /** Told of each computation whose path was buried while it was under way. */
+  onOutlived: (work: Work) => void = () => {}
+  readonly #works = new Set<Work>()
   #boots = 0
   // The last change of each path that a process has made on disk.
   readonly #changes = new Map<Process | undefined, Map<string, number>>()
@@ -50,13 +99,19 @@ export class World {
     this.disk.failing = plan.failingFiles
     this.disk.slow = plan.slowFiles
     this.postgres.onCommit = (commit) => this.#committed(commit)
-    this.disk.onChange = (process, path) => {
+    this.disk.onChange = (process, path, isTorn) => {
       const files = this.disk.textsOf("source home")
-      const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map())
+      const how = process === undefined ? "edited" : isTorn ? "torn" : "whole"
+      const state = this.truth(sourceUrl).changed(simulation.now, files ?? new Map(), how)
       const changes = this.#changes.get(process) ?? new Map<string, number>()
       this.#changes.set(process, changes.set(path, state))
     }
+    this.disk.onCopying = (process, directory) => {
+      this.disk.copiedSince.set(directory, this.truth(sourceUrl).states.length - 1)
+      this.onCopying(process)
+    }
     this.hotTarget = simulation.pick(publishedUrls)
+    this.favourite = plan.opposed ? 0 : undefined
     this.#begin()
   }
 
@@ -79,21 +134,29 @@ export class World {
     return replica
   }
 
-  /** What a transpile takes. */
-  readonly work: Effect.Effect<void> = Effect.suspend(() => {
+  /** Milliseconds that a transpile takes. */
+  readonly #workMillis = () => {
     const { simulation } = this
-    return Effect.sleep(
-      simulation.strikes("transpiles slow", this.plan.slowWork)
-        ? simulation.between(300, 2_500)
-        : simulation.between(1, 20)
-    )
-  })
+    return simulation.strikes("transpiles slow", this.plan.slowWork)
+      ? simulation.between(300, 2_500)
+      : simulation.between(1, 20)
+  }
 
-  /** Watches one computation of the fenced cache (I5). */
-  execution<A, E>(view: RealmView, path: string, run: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  readonly work: Effect.Effect<void> = Effect.suspend(() => Effect.sleep(this.#workMillis()))
+
+  /** One computation of the fenced cache (I5): it reads, and then works on what it has read. */
+  execution<A, E>(process: Process, view: RealmView, path: string, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() => {
-      const ended = this.history.executions.began(view.row.realmUrl, path, view.row.generation)
-      return Effect.onExit(run, (exit) => Effect.sync(() => ended(exit._tag === "Success")))
+      const { generation, realmUrl } = view.row
+      const ended = this.history.executions.began(realmUrl, path, generation)
+      const work = new Work(process, realmUrl, path, generation)
+      this.#works.add(work)
+      if (realmUrl === sourceUrl) this.onWork(work)
+      return Effect.onExit(Effect.tap(read, () => work.last(this.#workMillis())), (exit) =>
+        Effect.sync(() => {
+          this.#works.delete(work)
+          ended(exit._tag === "Success")
+        }))
     })
   }
 
@@ -136,8 +199,19 @@ export class World {
       if (row.state === "live" && files === undefined) {
         history.violated("I4", `${row.realmUrl} was committed at ${row.generation} without its files`)
       }
+      const copied = row.kind === "published" ? files : undefined
+      if (
+        copied !== undefined && !this.truth(sourceUrl).wasWhole(copied, this.disk.copiedSince.get(row.directory) ?? 0)
+      ) {
+        history.violated("I4", `${row.realmUrl} was committed at ${row.generation} as its source never was`)
+      }
       truth.commit(simulation.now, row, files, buried, new Map(this.#changes.get(commit.owner)))
       history.committed(row, buried, commit.owner.name)
+      for (const work of this.#works) {
+        const isBuried = work.realmUrl === row.realmUrl && work.generation < row.generation &&
+          buried.includes(work.path)
+        if (isBuried) this.onOutlived(work)
+      }
     }
     this.onCommit(commit)
   }

@@ -2,6 +2,8 @@ import { Clock, Context, Effect, Exit, Layer } from "effect"
 import { DatabaseError } from "../../src/domain/errors.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import type { MemoryTables } from "../../src/store/MemoryDatabase.ts"
+import { RealmTable } from "../../src/store/RealmTable.ts"
+import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { statementDeadline } from "../../src/store/statement.ts"
 import { type Connection, type Link, poolPurpose } from "./Link.ts"
@@ -14,6 +16,16 @@ interface Open {
 
 const CurrentTransaction = Context.Reference<Open | undefined>("lockstep/simulation/CurrentTransaction", {
   defaultValue: () => undefined
+})
+
+// The realms whose rows a statement reads for a replica's memory.
+const CurrentReading = Context.Reference<ReadonlyArray<string>>("lockstep/simulation/CurrentReading", {
+  defaultValue: () => []
+})
+
+// The members that a statement forgets.
+const CurrentForgetting = Context.Reference<ReadonlyArray<string>>("lockstep/simulation/CurrentForgetting", {
+  defaultValue: () => []
 })
 
 /**
@@ -71,15 +83,45 @@ export const layerDatabase = (link: Link, postgres: Postgres, slowWrites: number
       )
 
     return MemoryDatabase.of({
-      read: <A>(f: (tables: MemoryTables) => A) => run<A>("read", (own, answer) => answer(postgres.read(own, f))),
+      read: <A>(f: (tables: MemoryTables) => A) =>
+        Effect.flatMap(CurrentReading, (urls) =>
+          run<A>("read", (own, answer) => {
+            const value = postgres.read(own, f)
+            if (urls.length === 0) answer(value)
+            else postgres.holdReading(link.process, urls, () => answer(value))
+          })),
       write: <A>(f: (tables: MemoryTables) => A) =>
-        run<A>("write", (own, answer) => {
-          const pause = own === undefined && simulation.chance(0.5) ? simulation.random() * slowWrites : 0
-          postgres.write(link.process, own, f, answer, pause)
-        }),
+        Effect.flatMap(CurrentForgetting, (bootIds) =>
+          run<A>("write", (own, answer) => {
+            const pause = own === undefined && simulation.chance(0.5) ? simulation.random() * slowWrites : 0
+            const write = () => postgres.write(link.process, own, f, answer, pause)
+            if (bootIds.length === 0) write()
+            else postgres.holdForgetting(bootIds, write)
+          })),
       transaction
     })
   })
+
+/** Members that a publisher takes for dead may renew while the statement that forgets them is on its way. */
+export const layerForgetting = Layer.effect(
+  ReplicaTable,
+  Effect.map(ReplicaTable, (table) =>
+    ReplicaTable.of({
+      ...table,
+      forget: (members) =>
+        Effect.provideService(table.forget(members), CurrentForgetting, members.map(({ bootId }) => bootId))
+    }))
+)
+
+/** Realms as a replica's memory reads them: such a reply may be overtaken by what it does not know of. */
+export const layerRealmReadings = Layer.effect(
+  RealmTable,
+  Effect.map(
+    RealmTable,
+    (table) =>
+      RealmTable.of({ ...table, read: (urls) => Effect.provideService(table.read(urls), CurrentReading, urls) })
+  )
+)
 
 /** Versions and copies are dated by the server's clock, not by that of the replica which makes the statement. */
 export const withServerClock = (clock: Clock.Clock) =>

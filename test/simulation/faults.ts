@@ -1,9 +1,9 @@
 import type { Member } from "../../src/store/ReplicaTable.ts"
-import { collecting } from "./clients.ts"
+import { askForPath, collecting, puttingBoth } from "./clients.ts"
 import { faultsEnd } from "./Plan.ts"
 import type { Replica } from "./Replica.ts"
 import type { Process } from "./Simulation.ts"
-import type { World } from "./World.ts"
+import { publishedUrls, type Work, type World } from "./World.ts"
 
 /** Draws when each fault of the plan happens, and makes it happen. All have ended when `faultsEnd` is reached. */
 export const startFaults = (world: World): void => {
@@ -113,29 +113,53 @@ export const startFaults = (world: World): void => {
   each(plan.wallSteps, (replica) => stepWallClock(replica, simulation.pick([-3_000, -500, 500, 3_000])))
   // Nobody writes elsewhere either before the replicas have come back.
   let quietUntil = 0
-  // A crash strikes when somebody has just caught up: then its cursor may be ahead of what was flushed.
-  let crashesDue = 0
-  const usualStalling = plan.weather.stalling
+  // A crash waits a little for a moment at which it does harm: when somebody's cursor is ahead of what was flushed, or when
+  // a computation is under way whose path is buried.
+  let crashDue: { readonly aim: "cursor" | "work"; cursor?: number; by?: Process } | undefined
   for (let index = 0; index < plan.crashes; index++) {
-    simulation.after(simulation.between(100, faultsEnd - 500), () => crashesDue++)
+    simulation.after(simulation.between(100, faultsEnd - 2_000), () => {
+      const due = crashDue = { aim: simulation.pick(["cursor", "work"] as const) }
+      simulation.after(1_500, () => {
+        if (crashDue === due) crash(simulation.pick(world.replicas), undefined)
+      })
+    })
   }
-  const crash = (newest: Process): void => {
-    history.note("PostgreSQL crashes: what is UNLOGGED is lost")
-    quietUntil = simulation.now + 600
+  // Replicas that have not caught up since a crash, and what they have asked since.
+  interface Reading {
+    readonly process: Process
+    readonly urls: ReadonlyArray<string>
+    readonly answer: () => void
+  }
+  const recovering = new Map<Process, { readonly isLast: boolean; readonly readings: Array<Reading> }>()
+  /** One is back at once, and moves realms before the others are back: most of all before who was the last to catch up. */
+  const crash = (first: Replica, last: Process | undefined): void => {
+    crashDue = undefined
+    history.note(`PostgreSQL crashes: what is UNLOGGED is lost; ${first.process.name} is back first`)
+    quietUntil = simulation.now + 1_000
     postgres.crash()
-    // A server that recovers is slow.
-    plan.weather.stalling = 0.4
-    simulation.after(500, () => plan.weather.stalling = simulation.now > faultsEnd ? 0 : usualStalling)
-    // One is back at once, and moves realms before the others are: most of all before who was the last to catch up.
-    const first = simulation.pick(world.replicas.filter(({ process }) => process !== newest))
+    world.favourite = first.identity.place
+    simulation.after(1_000, () => world.favourite = plan.opposed ? 0 : undefined)
     for (const replica of world.replicas) {
-      // What a replica has asked since may be answered just after it has caught up.
-      if (replica !== first) {
-        replica.link.holdReplies()
-        simulation.after(1_500, () => replica.link.letReplies())
+      if (replica === first) {
+        cut(replica, 20)
+        continue
       }
-      cut(replica, replica === first ? 20 : replica.process === newest ? 800 : simulation.random() * 800)
+      // Its session comes back when a realm has moved that it has asked for; the last one's, when any has.
+      const { link, process } = replica
+      recovering.set(process, { isLast: process === last, readings: [] })
+      link.holdSession()
+      cut(replica, process === last ? 1_300 : simulation.between(200, 800))
+      simulation.after(1_300, () => {
+        link.letSession()
+        recovered(process)
+      })
     }
+  }
+  /** What a replica has asked since the crash is answered just after it has caught up. */
+  const recovered = (process: Process): void => {
+    const { readings } = recovering.get(process) ?? { readings: [] }
+    recovering.delete(process)
+    for (const { answer } of readings) simulation.after(simulation.between(0, 20), answer)
   }
   for (let index = 0; index < plan.collections; index++) {
     simulation.after(simulation.between(100, faultsEnd), () => {
@@ -175,16 +199,13 @@ export const startFaults = (world: World): void => {
     if (isMember) simulation.after(3, () => blackHole(replica, simulation.between(600, 1_500)))
   }
   postgres.onCatchUp = (process, isMember) => {
-    if (crashesDue > 0) {
-      crashesDue--
-      // Its cursor is far ahead of what is flushed.
+    if (crashDue?.aim === "cursor") {
+      // Its cursor is far ahead of what is flushed, unless somebody commits before it has the reply.
       postgres.writeElsewhere(1_000)
-      simulation.after(simulation.random() * 20, () => crash(process))
+      crashDue.cursor = postgres.xmin
+      crashDue.by = process
     }
     const replica = replicaOf(process)
-    if (replica?.link.heldReplies !== undefined) {
-      simulation.after(simulation.between(5, 50), () => replica.link.letReplies())
-    }
     // A commit that waits for somebody's catch-up waits for one that was forgotten meanwhile, if there is one.
     if (plan.late && (replica?.isServing === false || (isMember && isSomebodyForgotten()))) return
     if (plan.late && replica !== undefined && !soonOver() && Array.from(held).some(({ owner }) => owner !== process)) {
@@ -194,7 +215,129 @@ export const startFaults = (world: World): void => {
       if (each.owner !== process && held.delete(each)) simulation.after(simulation.random() * 2, each.commit)
     }
   }
+  postgres.onCaughtUp = (process) => {
+    recovered(process)
+    if (crashDue?.by !== process || postgres.lastLogged >= (crashDue.cursor ?? 0)) return
+    simulation.befell("crashes ahead of what is flushed")
+    crash(simulation.pick(world.replicas.filter((replica) => replica.process !== process)), process)
+  }
+  // Replies to replicas that read realms, which wait for one of these to move.
+  const readings = new Set<Reading>()
+  postgres.holdReading = (process, urls, answer) => {
+    const recovery = recovering.get(process)
+    const reading: Reading = { process, urls, answer }
+    if (recovery !== undefined) {
+      simulation.befell("readings held over a crash")
+      recovery.readings.push(reading)
+      world.hotTarget = publishedUrls.find((url) => urls.includes(url)) ?? world.hotTarget
+      return
+    }
+    if (soonOver() || !simulation.chance(plan.overtakenReadings)) return answer()
+    readings.add(reading)
+    simulation.after(300, () => {
+      if (readings.delete(reading)) answer()
+    })
+  }
+  /** What was read just before a commit is heard of after it. */
+  const overtakeReadings = (owner: Process, moved: ReadonlyArray<string>): void => {
+    for (const reading of readings) {
+      if (reading.process === owner || !reading.urls.some((url) => moved.includes(url))) continue
+      simulation.befell("readings overtaken by a commit")
+      readings.delete(reading)
+      simulation.after(simulation.between(5, 60), reading.answer)
+    }
+    for (const { link, process } of world.replicas) {
+      const recovery = recovering.get(process)
+      if (recovery === undefined || process === owner) continue
+      const isOvertaken = recovery.readings.some(({ urls }) => urls.some((url) => moved.includes(url)))
+      // Later than the commit is told of: it must be found by the catch-up, or not at all.
+      if (recovery.isLast || isOvertaken) simulation.after(simulation.between(50, 200), () => link.letSession())
+    }
+  }
+  // Computations of the source that last until somebody writes what they have read.
+  const waiting = new Set<Work>()
+  world.onWork = (work) => {
+    if (soonOver() || !simulation.chance(crashDue?.aim === "work" ? 1 : plan.outlivedWork)) return
+    work.hold()
+    waiting.add(work)
+    world.wanted = work.path
+    simulation.after(800, () => {
+      if (waiting.delete(work)) work.end()
+    })
+  }
+  // Statements that forget a member, which wait until it is back after all.
+  const forgetting = new Map<string, () => void>()
+  postgres.holdForgetting = (bootIds, forget) => {
+    const bootId = simulation.pick(bootIds)
+    if (soonOver() || forgetting.has(bootId) || !simulation.chance(plan.heldForgetting)) return forget()
+    const letGo = () => {
+      if (forgetting.delete(bootId)) forget()
+    }
+    forgetting.set(bootId, letGo)
+    simulation.after(700, letGo)
+  }
+  postgres.onRenewal = (bootId) => {
+    const forget = forgetting.get(bootId)
+    if (forget === undefined) return
+    simulation.befell("renewals of who is being forgotten")
+    simulation.after(simulation.between(0, 10), forget)
+  }
+  let isCollecting = false
+  world.onOutlived = (work) => {
+    const replica = replicaOf(work.process)
+    const wasHeld = waiting.delete(work)
+    if (soonOver() || replica === undefined) return wasHeld ? work.end() : undefined
+    if (crashDue?.aim === "work") {
+      crashDue = undefined
+      simulation.befell("work outlived by a crash")
+      work.hold()
+      simulation.after(simulation.between(5, 40), () => {
+        crash(replica, undefined)
+        simulation.after(simulation.between(40, 120), () => work.end())
+      })
+    } else if (!isCollecting && simulation.strikes("work outlived by a collection", wasHeld ? plan.outlivedWork : 0)) {
+      isCollecting = true
+      work.hold()
+      const end = () => {
+        isCollecting = false
+        work.end()
+      }
+      const collector = simulation.pick(world.replicas.filter((each) => each !== replica))
+      collector.handle(collecting, () => simulation.after(simulation.random() * 10, end))
+      simulation.after(2_500, end)
+    } else if (wasHeld) work.end()
+  }
+  // Copies whose publisher has lost its locks; commits that wait until one of these is published.
+  const unlocked = new Map<Process, Array<() => void>>()
+  const locked = (copier: Process): void => {
+    const commits = unlocked.get(copier) ?? []
+    unlocked.delete(copier)
+    for (const commit of commits) simulation.after(5, commit)
+  }
+  world.onCopying = (process) => {
+    if (soonOver() || unlocked.size > 0 || !simulation.strikes("copies whose lock was lost", 2 * plan.lostLocks)) return
+    for (const connection of Array.from(world.idle.writes)) if (connection.isOf(process)) connection.end()
+    unlocked.set(process, [])
+    const writer = simulation.pick(world.replicas.filter((replica) => replica.process !== process))
+    const text = `while ${process.name} copies at ${simulation.now.toFixed(0)}`
+    simulation.after(
+      simulation.between(0, 100),
+      () => writer.handle(puttingBoth(`a.ts ${text}`, `b.ts ${text}`, false), () => {})
+    )
+    simulation.after(900, () => locked(process))
+  }
+  world.disk.isCopySlow = (process) => unlocked.has(process)
   postgres.holdCommit = (owner, commit) => {
+    if (unlocked.has(owner)) {
+      commit()
+      return locked(owner)
+    }
+    for (const commits of unlocked.values()) {
+      if (simulation.chance(0.5)) {
+        commits.push(commit)
+        return
+      }
+    }
     if (soonOver() || !simulation.strikes("commits held", plan.heldCommits)) return commit()
     const each = { owner, commit }
     held.add(each)
@@ -202,7 +345,12 @@ export const startFaults = (world: World): void => {
       if (held.delete(each)) commit()
     })
   }
-  world.onCommit = ({ owner }) => {
+  world.onCommit = ({ buried, owner, realms }) => {
+    const path = buried.find((each) => each.path === "a.ts" || each.path === "b.ts")?.path
+    if (crashDue?.aim === "work" && path !== undefined) {
+      simulation.after(10, () => askForPath(world, simulation.pick(world.replicas), path))
+    }
+    overtakeReadings(owner, realms.map(({ realmUrl }) => realmUrl))
     if (soonOver()) return
     const replica = replicaOf(owner)
     if (replica !== undefined && simulation.strikes("committers struck", plan.struckCommits)) {
@@ -238,6 +386,7 @@ export const startFaults = (world: World): void => {
   simulation.after(faultsEnd, () => {
     plan.weather.failing = 0
     plan.weather.unanswered = 0
+    plan.weather.unansweredCommits = 0
     plan.weather.stalling = 0
     plan.weather.stallingCatchUps = 0
     world.disk.failing = 0
@@ -247,5 +396,6 @@ export const startFaults = (world: World): void => {
     plan.mishaps.deaf = 0
     plan.mishaps.duplicated = 0
     plan.mishaps.reordered = 0
+    plan.mishaps.late = 0
   })
 }

@@ -13,10 +13,16 @@ export class Disk {
   readonly directories = new Map<string, Map<string, File>>()
   /** What batches have staged and not moved yet: texts by place in the batch, null for a removal. */
   readonly staged = new Map<string, Map<number, string | null>>()
-  /** Told of each change to a source file, at its instant. */
-  onChange: (process: Process | undefined, path: string) => void = () => {}
+  /** Told of each change to a source file, at its instant, and whether it leaves a batch half done. */
+  onChange: (process: Process | undefined, path: string, isTorn: boolean) => void = () => {}
+  /** The state of the source at which each copy of it was begun. */
+  readonly copiedSince = new Map<string, number>()
+  /** Told of each copy that begins. */
+  onCopying: (process: Process, directory: string) => void = () => {}
   /** Told of each copy that is complete. */
   onCopied: (process: Process) => void = () => {}
+  /** Whether what this process copies takes long. */
+  isCopySlow: (process: Process) => boolean = () => false
   /** How many operations fail, and how many are slow. */
   failing = 0
   slow = 0
@@ -27,15 +33,15 @@ export class Disk {
     return files && new Map(Array.from(files, ([path, { text }]) => [path, text]))
   }
 
-  write(process: Process | undefined, directory: string, path: string, text: string): void {
+  write(process: Process | undefined, directory: string, path: string, text: string, isTorn = false): void {
     const files = this.directories.get(directory) ?? new Map<string, File>()
     this.directories.set(directory, files.set(path, { text, stamp: String(++this.#stamps) }))
-    this.onChange(process, path)
+    this.onChange(process, path, isTorn)
   }
 
-  remove(process: Process | undefined, directory: string, path: string): void {
+  remove(process: Process | undefined, directory: string, path: string, isTorn = false): void {
     this.directories.get(directory)?.delete(path)
-    this.onChange(process, path)
+    this.onChange(process, path, isTorn)
   }
 }
 
@@ -103,9 +109,10 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
             const text = disk.staged.get(batch)?.get(index)
             if (text === undefined) return Result.succeed(undefined)
             disk.staged.get(batch)?.delete(index)
-            if (text !== null) disk.write(process, directoryOf(realm), path, text)
+            const isTorn = index < edits.length - 1
+            if (text !== null) disk.write(process, directoryOf(realm), path, text, isTorn)
             else if (disk.directories.get(directoryOf(realm))?.has(path) === true) {
-              disk.remove(process, directoryOf(realm), path)
+              disk.remove(process, directoryOf(realm), path, isTorn)
             }
             return Result.succeed(undefined)
           }), { discard: true })),
@@ -124,13 +131,14 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
       prune: () => Effect.void,
       // File by file, each at its own instant; the directory appears whole.
       snapshot: Effect.fnUntraced(function*(source, directory) {
+        disk.onCopying(process, directory)
         const copied = new Map<string, File>()
         for (const path of Array.from(disk.directories.get(directoryOf(source))?.keys() ?? [])) {
           const file = yield* io(
             "copy",
             path,
             () => Result.succeed(disk.directories.get(directoryOf(source))?.get(path)),
-            5
+            disk.isCopySlow(process) ? 150 : 5
           )
           if (file !== undefined) copied.set(path, file)
         }

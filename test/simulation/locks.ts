@@ -97,7 +97,10 @@ export const layerLockSession = (link: Link, locks: AdvisoryLocks, channels: Cha
           const connection = session
           if (connection?.alive !== true) return Effect.void
           return connection.call<void>("release a lock", (answer) => {
-            channels.send({ channel: "module_cache_populated", payload: key, sender: link.process.index * 10 + 8 })
+            channels.send(
+              { channel: "module_cache_populated", payload: key, sender: link.process.index * 10 + 8 },
+              link.process
+            )
             locks.unlock(key, connection)
             answer(undefined)
           }).pipe(

@@ -197,19 +197,25 @@ export const mutants: ReadonlyArray<Mutant> = [
     "      realm.fence.drop()\n      realm.row = undefined\n    } else {",
     "      realm.row = undefined\n    } else {"
   ),
-  mutant(
-    "reading-not-voided",
-    "a row that was being read when a newer generation was heard is taken",
-    memory,
-    "for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))",
-    ""
+  under(
+    "overtaken readings",
+    mutant(
+      "reading-not-voided",
+      "a row that was being read when a newer generation was heard is taken",
+      memory,
+      "for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))",
+      ""
+    )
   ),
-  mutant(
-    "older-row-taken",
-    "a row is taken although a newer generation was heard or shown",
-    memory,
-    "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
-    "\n"
+  under(
+    "overtaken readings",
+    mutant(
+      "older-row-taken",
+      "a row is taken although a newer generation was heard or shown",
+      memory,
+      "if ((row?.generation ?? 0) < Math.max(known?.generation ?? 0, reading.heard.get(url) ?? 0)) return undefined\n",
+      "\n"
+    )
   ),
   under(
     "crashes",
@@ -321,6 +327,16 @@ export const mutants: ReadonlyArray<Mutant> = [
       "bootId: replicaId"
     )
   ),
+  under(
+    "calm",
+    mutant(
+      "ack-to-oneself",
+      "an acknowledgement is sent to the boot that makes it",
+      lease,
+      "session.acknowledge(payload, to)",
+      "session.acknowledge(payload, self.bootId)"
+    )
+  ),
   // The barrier
   mutant(
     "no-barrier",
@@ -346,12 +362,15 @@ export const mutants: ReadonlyArray<Mutant> = [
       "const longest = lease.self.leaseMillis * (1 + drift)"
     )
   ),
-  mutant(
-    "forgets-who-renewed",
-    "a member is forgotten although it has renewed since",
-    "src/store/ReplicaTable.ts",
-    "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
-    "tables.replicas.delete(bootId)"
+  under(
+    "held forgetting",
+    mutant(
+      "forgets-who-renewed",
+      "a member is forgotten although it has renewed since",
+      "src/store/ReplicaTable.ts",
+      "if (tables.replicas.get(bootId)?.renewals === renewals) tables.replicas.delete(bootId)",
+      "tables.replicas.delete(bootId)"
+    )
   ),
   mutant(
     "forgets-too-early",
@@ -383,6 +402,26 @@ export const mutants: ReadonlyArray<Mutant> = [
       "src/lifecycle/Invalidation.ts",
       "        yield* clearLocalSourceCaches(change)\n        return change\n",
       "        return change\n"
+    )
+  ),
+  under(
+    "acknowledgements before news",
+    mutant(
+      "unpublish-not-applied-here",
+      "whoever unpublishes goes on answering from its memory until it hears of it",
+      "src/lifecycle/retire.ts",
+      "    yield* invalidation.clearLocalSourceCaches(change)\n",
+      ""
+    )
+  ),
+  under(
+    "lost replies to commits",
+    mutant(
+      "finished-not-applied-here",
+      "a batch that another replica finished is not applied by who wrote it",
+      "src/lifecycle/edit.ts",
+      "  yield* invalidation.clearLocalSourceCaches(change)\n",
+      ""
     )
   ),
   under(
@@ -441,8 +480,28 @@ export const mutants: ReadonlyArray<Mutant> = [
       "newest-version-expires",
       "the collector does not spare the version that is served",
       versionTable,
-      "place(row) > keep && row.createdAtMillis",
-      "place(row) >= 1 && row.createdAtMillis"
+      "newer.length >= keep && supersededAt <",
+      "row.createdAtMillis <"
+    )
+  ),
+  under(
+    "lost write locks",
+    mutant(
+      "moved-source-published",
+      "a publisher that lost its locks does not look whether its source has moved while it was copied",
+      publish,
+      "if (moved || Option.isSome(",
+      "if (Option.isSome("
+    )
+  ),
+  under(
+    "lost write locks",
+    mutant(
+      "open-batch-published",
+      "a publisher that lost its locks does not look whether a batch is being applied to its source",
+      publish,
+      "if (moved || Option.isSome(yield* intents.find(source.realmUrl))) {",
+      "if (moved) {"
     )
   ),
   // L1
@@ -472,12 +531,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "const { contentKey, fence, token } = flight\n",
     "const { contentKey, fence } = flight\n        const token = fence.capture()\n"
   ),
-  mutant(
-    "token-after-read",
-    "a file's token is taken when it has been read",
-    sourceCache,
-    "          const { fence, token } = view\n",
-    "          const { fence } = view\n          const token = fence.capture()\n"
+  under(
+    "slow files",
+    mutant(
+      "token-after-read",
+      "a file's token is taken when it has been read",
+      sourceCache,
+      "          const { fence, token } = view\n",
+      "          const { fence } = view\n          const token = fence.capture()\n"
+    )
   ),
   under(
     "crashes",
@@ -573,7 +635,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   under(
-    "collections",
+    "outlived work",
     mutant(
       "insert-floor-not-checked",
       "a writer is let in whose tombstone was collected",

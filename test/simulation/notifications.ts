@@ -3,7 +3,7 @@ import { Lease } from "../../src/coordination/Lease.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
 import type { Message } from "../../src/coordination/Sessions.ts"
 import type { Connection, Link } from "./Link.ts"
-import type { Simulation } from "./Simulation.ts"
+import type { Process, Simulation } from "./Simulation.ts"
 
 /** What may happen to a message on its way to one listener. */
 export interface Mishaps {
@@ -13,6 +13,8 @@ export interface Mishaps {
   deaf: number
   duplicated: number
   reordered: number
+  /** How many are heard late by the process that sent them, as when its listening session is opened anew meanwhile. */
+  late: number
 }
 
 interface Listener {
@@ -40,9 +42,9 @@ export class Channels {
     connection.onServer(() => this.#listeners.delete(listener))
   }
 
-  send(message: Message, to?: string): void {
+  send(message: Message, sender: Process, to?: string): void {
     const simulation = this.#simulation
-    const { delayed, duplicated, lost, reordered } = this.#mishaps
+    const { delayed, duplicated, late, lost, reordered } = this.#mishaps
     for (const { bootId, connection, hear } of this.#listeners) {
       if (to !== undefined && to !== bootId) continue
       if (simulation.strikes("notifications lost", lost)) continue
@@ -53,7 +55,9 @@ export class Channels {
       }
       for (let copies = simulation.strikes("notifications duplicated", duplicated) ? 2 : 1; copies > 0; copies--) {
         const deliver = () => connection.push(() => hear(message))
-        if (simulation.strikes("notifications reordered", reordered)) {
+        if (connection.isOf(sender) && simulation.strikes("own notifications late", late)) {
+          simulation.after(simulation.between(100, 400), deliver)
+        } else if (simulation.strikes("notifications reordered", reordered)) {
           simulation.after(simulation.between(0, 400), deliver)
         } else deliver()
       }
@@ -76,7 +80,7 @@ export const layerNotifications = (link: Link, channels: Channels) =>
             const connection = known?.alive === true ? known : connections[backend] = link.open("notify")
             const sender = link.process.index * 10 + backend
             return connection.call<void>("notify", (answer) => {
-              for (const message of messages) channels.send({ ...message, sender })
+              for (const message of messages) channels.send({ ...message, sender }, link.process)
               answer(undefined)
             })
           })

@@ -47,11 +47,14 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
 
         return {
           inbox,
-          renew: write("renew", (tables) => {
-            const known = tables.replicas.has(member.bootId)
-            if (known) renewed(tables)
-            return known
-          }),
+          renew: Effect.tap(
+            write("renew", (tables) => {
+              const known = tables.replicas.has(member.bootId)
+              if (known) renewed(tables)
+              return known
+            }),
+            (known) => Effect.sync(() => known ? postgres.onRenewal(member.bootId) : undefined)
+          ),
           register: write("register", (tables) => {
             if (!tables.replicas.has(member.bootId)) renewed(tables)
           }),
@@ -64,11 +67,17 @@ export const layerSessions = (link: Link, postgres: Postgres, channels: Channels
                 cursor: String(postgres.xmin),
                 realms: changedSince(postgres, cursor)
               })
-            }),
+            }).pipe(
+              Effect.tap(() => Effect.sync(() => link.process.after(1, () => postgres.onCaughtUp(link.process))))
+            ),
           beginEpoch: () => query<boolean>("begin an epoch", (answer) => answer(false)),
           acknowledge: (payload, to) =>
             query<void>("acknowledge", (answer) => {
-              channels.send({ channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 }, to)
+              channels.send(
+                { channel: "lockstep_acks", payload, sender: link.process.index * 10 + 9 },
+                link.process,
+                to
+              )
               answer(undefined)
             })
         } satisfies Session

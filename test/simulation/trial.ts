@@ -88,8 +88,13 @@ const askEverywhere = (world: World): ReadonlySet<string> => {
             const wrong = (detail: string) => history.violated("I6", `${question}: ${detail}`)
             if (answer._tag === "Failed") return wrong(answer.reason)
             if (answer._tag === "NoRealm") return state?.files === undefined ? undefined : wrong("no such realm")
-            if (answer.generation !== truth.generation) wrong(`${answer.generation} instead of ${truth.generation}`)
             const text = resolve(state?.files, name)
+            if (answer._tag === "NoFile") {
+              return truth.isSource || text === undefined
+                ? undefined
+                : wrong("no such file")
+            }
+            if (answer.generation !== truth.generation) wrong(`${answer.generation} instead of ${truth.generation}`)
             // A file of a source realm may have been changed by somebody who never committed it.
             if (!truth.isSource && answer.text !== text) wrong(`"${answer.text}" instead of "${text}"`)
           })
