@@ -31,7 +31,12 @@ interface Blocked {
 }
 
 /** Rows of one key in these maps are one row of PostgreSQL, so they are locked and re-read together. */
-const rowOf: Readonly<Record<string, string>> = { insertFloors: "realms", moves: "realms", renewals: "replicas" }
+const rowOf: Readonly<Record<string, string>> = {
+  insertFloors: "realms",
+  salts: "realms",
+  moves: "realms",
+  renewals: "replicas"
+}
 
 const unlogged = /^cache /
 
@@ -47,6 +52,7 @@ export class Postgres {
     [
       "realms",
       "insertFloors",
+      "salts",
       "moves",
       "versions",
       "copies",
@@ -286,6 +292,10 @@ class View {
 
   get insertFloors() {
     return this.#layer("insertFloors")
+  }
+
+  get salts() {
+    return this.#layer("salts")
   }
 
   get moves() {
