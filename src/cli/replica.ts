@@ -36,6 +36,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     onPartition: flags.onPartition,
     watch: flags.watch,
     transpiler: {
+      compiler: flags.transpiler,
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,
       workers: Option.getOrUndefined(flags.workers)

@@ -9,15 +9,18 @@ export const openProcess = <Job, Result>(
   { answered, ended }: PlaceEvents<Result>
 ): Place<Job> => {
   const died = (detail: string) => ended(new FarmFailure({ reason: "died", detail }))
-  const child = fork(new URL(import.meta.url.endsWith(".ts") ? "./processEntry.ts" : "./processEntry.js", import.meta.url), {
-    serialization: "advanced",
-    // signals for the replica's group are the replica's: it drains, and needs its workers meanwhile
-    detached: true,
-    cwd: "/",
-    env: {},
-    execArgv: [],
-    stdio: ["ignore", "ignore", "ignore", "ipc"]
-  })
+  const child = fork(
+    new URL(import.meta.url.endsWith(".ts") ? "./processEntry.ts" : "./processEntry.js", import.meta.url),
+    {
+      serialization: "advanced",
+      // signals for the replica's group are the replica's: it drains, and needs its workers meanwhile
+      detached: true,
+      cwd: "/",
+      env: {},
+      execArgv: [],
+      stdio: ["ignore", "ignore", "ignore", "ipc"]
+    }
+  )
   const gone = new Promise<void>((resolve) => {
     child.once("exit", (code, signal) => {
       died(`a worker's process ended ${signal === null ? `with code ${code}` : `by ${signal}`}`)

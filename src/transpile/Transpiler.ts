@@ -22,8 +22,8 @@ export type {
 } from "./analysis/ModuleAnalysis.ts"
 export type { ModuleSource } from "./ModuleSource.ts"
 export type { Mapped, Transpiled } from "./pipeline.ts"
-export type { Compiler } from "./TranspileJob.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
+export type { Compiler } from "./TranspileJob.ts"
 
 export interface InlineOptions {
   /** See `PipelineOptions`. Default `react`. */

@@ -6,6 +6,8 @@ const beforeOperand: ReadonlySet<string> = new Set([
 /** Behind one of these an operand comes. `>` may close type arguments, and `+`, `-` and `!` may stand behind theirs. */
 const operators: ReadonlySet<string> = new Set("(,=:[&|?{;~^%*/")
 
+const lineBreak = /[\n\r\u2028\u2029]/
+
 /** Stands for the last token where it was a string, a template or a regular expression. */
 const literal = "literal"
 
@@ -13,7 +15,7 @@ const word = /[\w$\u0080-\uffff\\]+/y
 const regularExpression = /\/(?![*/])(?:[^\\/[\n\r\u2028\u2029]|\\.|\[(?:[^\]\\\n\r\u2028\u2029]|\\.)*\])+\/\w*/y
 
 /**
- * The source without what comments, strings, templates' text and regular expressions say, each left as a space. Only for
+ * The source without what comments, strings, templates' text and regular expressions say, each left as a space or a line break. Only for
  * JavaScript and TypeScript without JSX, whose text has rules of its own.
  *
  * `undefined`: a slash may begin a regular expression or divide, and to know it takes a parser. What is returned is right
@@ -31,7 +33,7 @@ export const codeOnly = (source: string): string | undefined => {
   let lastEnd = 0
 
   const skipTo = (end: number) => {
-    kept.push(source.slice(plainFrom, at), " ")
+    kept.push(source.slice(plainFrom, at), lineBreak.test(source.slice(at, end)) ? "\n" : " ")
     at = plainFrom = end
   }
   const skipToken = (end: number) => {

@@ -22,11 +22,11 @@ const syntaxForBabel = new RegExp(
   ].join("|")
 )
 
-/** A namespace that has code, by its name, such as `A.B`. */
-const namespace = new RegExp(
-  String.raw`(?<!\bdeclare\s+)\b(?:namespace|module)\b${gap}(${name}(?:${gap}\.${gap}${name})*)${gap}\{`,
-  "g"
-)
+/** A namespace, by its name, such as `A.B`. */
+const namespace = String.raw`\b(?:namespace|module)\b${gap}(${name}(?:${gap}\.${gap}${name})*)${gap}\{`
+const anyNamespace = new RegExp(namespace, "g")
+/** One that is declared has no code. What a comment says is no declaration: only for text without any. */
+const ownNamespace = new RegExp(String.raw`(?<!\bdeclare[^\S\n\r\u2028\u2029]+)${namespace}`, "g")
 
 /**
  * Whether a module is left to Babel, because it may have syntax that oxc hands on as it is (standard decorators) or
@@ -35,18 +35,19 @@ const namespace = new RegExp(
  */
 export const needsBabel = (language: Language, source: string): boolean => {
   // most have nothing that even looks like it
-  if (!isForBabel(source)) return false
-  if (language === "jsx" || language === "tsx") return isForBabel(source.replace(packageName, " "))
+  if (!syntaxForBabel.test(source) && !mayMerge(source, anyNamespace)) return false
+  if (language === "jsx" || language === "tsx") {
+    const text = source.replace(packageName, " ")
+    return syntaxForBabel.test(text) || mayMerge(text, anyNamespace)
+  }
   const code = codeOnly(source)
-  return code === undefined || isForBabel(code)
+  return code === undefined || syntaxForBabel.test(code) || mayMerge(code, ownNamespace)
 }
 
-const isForBabel = (code: string): boolean => syntaxForBabel.test(code) || mayMerge(code)
-
 /** Two blocks may be of one namespace only where they have a name in common. */
-const mayMerge = (code: string): boolean => {
+const mayMerge = (code: string, namespaces: RegExp): boolean => {
   const seen = new Set<string>()
-  for (const [, dotted = ""] of code.matchAll(namespace)) {
+  for (const [, dotted = ""] of code.matchAll(namespaces)) {
     for (const [each] of dotted.matchAll(/[\w$\u0080-\uffff]+/g)) {
       if (seen.has(each)) return true
       seen.add(each)
