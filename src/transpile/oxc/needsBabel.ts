@@ -22,6 +22,14 @@ const syntaxForBabel = new RegExp(
   ].join("|")
 )
 
+/**
+ * What a parameter property looks like, and some types and calls do. Babel assigns it in the constructor; oxc declares a field too,
+ * which comes before the others and hides an inherited setter.
+ */
+const parameterProperty = new RegExp(
+  String.raw`[(,]${gap}(?:public|private|protected|readonly|override)\b${gap}[\w$\u0080-\uffff[{]`
+)
+
 /** A namespace, by its name, such as `A.B`. */
 const namespace = String.raw`\b(?:namespace|module)\b${gap}(${name}(?:${gap}\.${gap}${name})*)${gap}\{`
 const anyNamespace = new RegExp(namespace, "g")
@@ -30,18 +38,44 @@ const ownNamespace = new RegExp(String.raw`(?<!\bdeclare[^\S\n\r\u2028\u2029]+)$
 
 /**
  * Whether a module is left to Babel, because it may have syntax that oxc hands on as it is (standard decorators) or
- * compiles otherwise (`import =`, `export =`, ambient const enums, namespaces of more than one block). It may say yes to a
+ * compiles otherwise (parameter properties, `import =`, `export =`, ambient const enums, merged namespaces). It may say yes to a
  * module without any, where only a parser could tell, which costs time; it never says no to a module with one.
  */
 export const needsBabel = (language: Language, source: string): boolean => {
   // most have nothing that even looks like it
-  if (!syntaxForBabel.test(source) && !mayMerge(source, anyNamespace)) return false
+  if (!hasSyntax(source, anyNamespace) && !parameterProperty.test(source)) return false
   if (language === "jsx" || language === "tsx") {
     const text = source.replace(packageName, " ")
-    return syntaxForBabel.test(text) || mayMerge(text, anyNamespace)
+    return hasSyntax(text, anyNamespace) || parameterProperty.test(text)
   }
   const code = codeOnly(source)
-  return code === undefined || syntaxForBabel.test(code) || mayMerge(code, ownNamespace)
+  return code === undefined || hasSyntax(code, ownNamespace) || hasParameterProperty(code, source)
+}
+
+const hasSyntax = (text: string, namespaces: RegExp) => syntaxForBabel.test(text) || mayMerge(text, namespaces)
+
+const constructors = new RegExp(String.raw`\bconstructor\b${gap}\(`, "g")
+/** Its name in quotes, or one that may be it, spelt with escapes. */
+const quotedConstructor = new RegExp(String.raw`(["'])(?:constructor|[^"'\n]*\\[^"'\n]*)\1${gap}\(`)
+
+const hasParameterProperty = (code: string, source: string): boolean => {
+  if (!parameterProperty.test(code)) return false
+  if (quotedConstructor.test(source)) return true
+  for (const { 0: found, index } of code.matchAll(constructors)) {
+    const from = index + found.length - 1
+    if (parameterProperty.test(code.slice(from, endOfParentheses(code, from)))) return true
+  }
+  return false
+}
+
+const endOfParentheses = (code: string, from: number): number => {
+  let open = 0
+  for (let i = from; i < code.length; i++) {
+    const c = code.charCodeAt(i)
+    if (c === 0x28) open++
+    else if (c === 0x29 && --open === 0) return i
+  }
+  return code.length
 }
 
 /** Two blocks may be of one namespace only where they have a name in common. */
