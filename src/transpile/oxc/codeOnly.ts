@@ -3,7 +3,7 @@ const beforeOperand: ReadonlySet<string> = new Set([
   ...["throw", "typeof", "void", "yield"]
 ])
 
-/** Behind one of these an operand comes. `>` may close type arguments, and `+`, `-` and `!` may stand behind theirs. */
+/** Behind one of these an operand comes. `>` may close type arguments, and `+` and `-` may be doubled behind theirs. */
 const operators: ReadonlySet<string> = new Set("(,=:[&|?{;~^%*/")
 
 const lineBreak = /[\n\r\u2028\u2029]/
@@ -11,12 +11,13 @@ const lineBreak = /[\n\r\u2028\u2029]/
 /** Stands for the last token where it was a string, a template or a regular expression. */
 const literal = "literal"
 
-const word = /[\w$\u0080-\uffff\\]+/y
+const word = /(?:[\w$\\]|[^\x00-\x7f\s])+/y
 const regularExpression = /\/(?![*/])(?:[^\\/[\n\r\u2028\u2029]|\\.|\[(?:[^\]\\\n\r\u2028\u2029]|\\.)*\])+\/\w*/y
 
 /**
- * The source without what comments, strings, templates' text and regular expressions say, each left as a space or a line break. Only for
- * JavaScript and TypeScript without JSX, whose text has rules of its own.
+ * The source without what comments, strings, templates' text and regular expressions say: a comment is left as a space or
+ * a line break, the others as a string without text. Only for JavaScript and TypeScript without JSX, whose text has rules
+ * of its own.
  *
  * `undefined`: a slash may begin a regular expression or divide, and to know it takes a parser. What is returned is right
  * for every source that parses: a slash is only taken for one of the two where the other would be a syntax error.
@@ -28,16 +29,16 @@ export const codeOnly = (source: string): string | undefined => {
   let braces = 0
   let at = 0
   let plainFrom = 0
-  // the end of the last token, and whether it is a word
+  // the last token, and where it ends
   let last = ""
   let lastEnd = 0
 
-  const skipTo = (end: number) => {
-    kept.push(source.slice(plainFrom, at), lineBreak.test(source.slice(at, end)) ? "\n" : " ")
+  const skipTo = (end: number, sign: string = lineBreak.test(source.slice(at, end)) ? "\n" : " ") => {
+    kept.push(source.slice(plainFrom, at), sign)
     at = plainFrom = end
   }
   const skipToken = (end: number) => {
-    skipTo(end)
+    skipTo(end, `""`)
     last = literal
     lastEnd = end
   }
@@ -92,16 +93,18 @@ export const codeOnly = (source: string): string | undefined => {
         // behind a dot even `in` is a name
         last = last === "." || last === "#" ? "name" : source.slice(at, word.lastIndex)
         at = word.lastIndex
-      } else if (source.startsWith("...", at)) {
+        lastEnd = at
+      } else if (c > 127) at++ // a space of another kind
+      else if (source.startsWith("...", at)) {
         last = "..."
-        at += 3
+        lastEnd = at += 3
       } else {
         if (c === 0x7b) braces++
         else if (c === 0x7d) braces--
-        last = last === "=" && c === 0x3e ? "=>" : source.charAt(at)
-        at++
+        if (c === 0x21) last = comesOperand(last) ? "(" : "!"
+        else last = last === "=" && c === 0x3e ? "=>" : source.charAt(at)
+        lastEnd = ++at
       }
-      lastEnd = at
     }
   }
   kept.push(source.slice(plainFrom))
@@ -126,12 +129,16 @@ const endOfString = (source: string, from: number, quote: number): number | unde
   return undefined
 }
 
+/** An exclamation mark here negates; behind an operand it asserts. */
+const comesOperand = (last: string) =>
+  last === "" || last === "=>" || beforeOperand.has(last) || operators.has(last)
+
 const slashAfter = (source: string, last: string, lastEnd: number, at: number): "divides" | "begins" | "unknown" => {
-  if (last === "" || last === "=>" || beforeOperand.has(last) || operators.has(last)) return "begins"
+  if (comesOperand(last)) return "begins"
   const line = source.slice(at + 1, endOfLine(source, at))
   // a regular expression ends on its line
   if (!line.includes("/")) return "divides"
   // between two of these on one line there is no end of a statement
-  const isOperand = last === "]" || (last !== "of" && /^[\w$\u0080-\uffff]+$/.test(last))
+  const isOperand = last === "]" || (last !== "of" && /^(?:[\w$]|[^\x00-\x7f])+$/.test(last))
   return isOperand && endOfLine(source, lastEnd) >= at ? "divides" : "unknown"
 }

@@ -14,7 +14,7 @@ const syntaxForBabel = new RegExp(
   [
     // decorators, and the accessors that came with them
     "@",
-    String.raw`\baccessor(?=[\s#["'/])(?!\s+=>)`,
+    String.raw`\baccessor(?=[\s#["'/])(?!\s*=)`,
     // what Babel refuses, or `rejectMiscompiled` has to see
     String.raw`\bdeclare\b${gap}const\b${gap}enum\b`,
     String.raw`\bimport\b${gap}(?:type\b${gap})?${name}${gap}=`,
