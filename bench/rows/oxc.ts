@@ -26,7 +26,9 @@ const cold = (transpiler: "babel" | "oxc") =>
     )
     const { transpiles } = yield* replica.counts
     if (transpiles !== modules.length) {
-      return yield* new BenchFailed({ detail: `${transpiles} transpiles of ${modules.length} modules with ${transpiler}` })
+      return yield* new BenchFailed({
+        detail: `${transpiles} transpiles of ${modules.length} modules with ${transpiler}`
+      })
     }
     return { ...value, cpuMillis }
   }))

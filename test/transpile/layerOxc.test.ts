@@ -34,8 +34,9 @@ describe("oxc in worker processes", { timeout: 60_000 }, () => {
             for (const task of ["transpile", "analyze", "map"] as const) {
               const outcome = yield* Effect.result<unknown, object, never>(farm[task](source))
               const answer = compilers.oxc[task](source.path, source.bytes)
-              if (Result.isSuccess(outcome)) assert.deepStrictEqual<unknown>({ _tag: "Done", value: outcome.success }, answer)
-              else {
+              if (Result.isSuccess(outcome)) {
+                assert.deepStrictEqual<unknown>({ _tag: "Done", value: outcome.success }, answer)
+              } else {
                 const { _tag, path, ...problem } = { ...outcome.failure } as Record<string, unknown>
                 assert.deepStrictEqual<unknown>({ _tag: "Rejected", problem }, answer)
                 assert.deepStrictEqual([_tag, path], ["TranspileError", source.path])

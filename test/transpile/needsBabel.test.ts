@@ -73,42 +73,48 @@ describe("the code of a source", () => {
 })
 
 describe("oxc compiles", () => {
-  it.each([
-    ["ts", "/** @since 1.0.0 `x` */ export const a = '@b'"],
-    ["ts", "export declare namespace A { namespace A { type T = 1 } }\nnamespace B { export const c = 1 }"],
-    ["ts", "class A { constructor(a: Map<string, number>) {} f(b: Map<string, readonly string[]>) {} }"],
-    ["ts", "const accessor = 1, o = { accessor: () => accessor.x, namespace, module }; module\nthis.x()"],
-    ["tsx", "import { a } from '@scope/pkg'\nimport '@/b'\nexport * from \"@c/d\""]
-  ] as const)("%s %s", (language, source) => assert.isFalse(needsBabel(language, source)))
+  it.each(
+    [
+      ["ts", "/** @since 1.0.0 `x` */ export const a = '@b'"],
+      ["ts", "export declare namespace A { namespace A { type T = 1 } }\nnamespace B { export const c = 1 }"],
+      ["ts", "class A { constructor(a: Map<string, number>) {} f(b: Map<string, readonly string[]>) {} }"],
+      ["ts", "const accessor = 1, o = { accessor: () => accessor.x, namespace, module }; module\nthis.x()"],
+      ["tsx", "import { a } from '@scope/pkg'\nimport '@/b'\nexport * from \"@c/d\""]
+    ] as const
+  )("%s %s", (language, source) => assert.isFalse(needsBabel(language, source)))
 })
 
 describe("Babel compiles", () => {
-  it.each([
-    ["ts", "@a class B {}"],
-    ["tsx", "const c = <b>{@a class {}}</b>"],
-    ["tsx", "import a from '@scope/pkg'; @a class B {}"],
-    ["tsx", "const a = <b>from \"{@c class {}}\"</b>"],
-    ["ts", "class A { static accessor\nb = 1 }"],
-    ["ts", "class A { accessor/**/b }"],
-    ["ts", "class A { accessor\"b\" = 1 }"],
-    ["ts", "class A { accessor[b] = 1 }"],
-    ["ts", "class A { accessor 'b' = 1 }"],
-    ["ts", "class A { constructor(\n/* x */ private readonly b) {} }"],
-    ["ts", "class A { 'constructor'(readonly b) {} }"],
-    ["ts", "class A { \"\\x63onstructor\"(readonly b) {} }"],
-    ["tsx", "class A { 'constructor' (a, override b) {} }"],
-    ["ts", "import type a = require('b')"],
-    ["ts", "import/**/a/**/=/**/b.c"],
-    ["ts", "export\n// x\n= a"],
-    ["ts", "declare // x\nconst /* y */ enum A {}"],
-    ["ts", "namespace A.B {} namespace A . C {}"],
-    ["ts", "module A {}\ndeclare\nmodule A {}"],
-    ["ts", "// declare\nnamespace A {}\n/* declare */ namespace A {}"]
-  ] as const)("%s %s", (language, source) => assert.isTrue(needsBabel(language, source)))
+  it.each(
+    [
+      ["ts", "@a class B {}"],
+      ["tsx", "const c = <b>{@a class {}}</b>"],
+      ["tsx", "import a from '@scope/pkg'; @a class B {}"],
+      ["tsx", "const a = <b>from \"{@c class {}}\"</b>"],
+      ["ts", "class A { static accessor\nb = 1 }"],
+      ["ts", "class A { accessor/**/b }"],
+      ["ts", "class A { accessor\"b\" = 1 }"],
+      ["ts", "class A { accessor[b] = 1 }"],
+      ["ts", "class A { accessor 'b' = 1 }"],
+      ["ts", "class A { constructor(\n/* x */ private readonly b) {} }"],
+      ["ts", "class A { 'constructor'(readonly b) {} }"],
+      ["ts", "class A { \"\\x63onstructor\"(readonly b) {} }"],
+      ["tsx", "class A { 'constructor' (a, override b) {} }"],
+      ["ts", "import type a = require('b')"],
+      ["ts", "import/**/a/**/=/**/b.c"],
+      ["ts", "export\n// x\n= a"],
+      ["ts", "declare // x\nconst /* y */ enum A {}"],
+      ["ts", "namespace A.B {} namespace A . C {}"],
+      ["ts", "module A {}\ndeclare\nmodule A {}"],
+      ["ts", "// declare\nnamespace A {}\n/* declare */ namespace A {}"]
+    ] as const
+  )("%s %s", (language, source) => assert.isTrue(needsBabel(language, source)))
 
   it("in no more time for a source that is made to take it", () => {
     const begun = process.cpuUsage()
-    for (const part of ["import/**/", "import //\n", "constructor(", "(private ", "namespace a.", "(/**/", "accessor "]) {
+    for (
+      const part of ["import/**/", "import //\n", "constructor(", "(private ", "namespace a.", "(/**/", "accessor "]
+    ) {
       needsBabel("ts", part.repeat(5_000))
       needsBabel("tsx", part.repeat(5_000))
     }

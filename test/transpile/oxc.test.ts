@@ -33,7 +33,9 @@ const outside = (code: string) => {
       case "ExportNamedDeclaration":
         return [
           ...declaredNames(statement.declaration),
-          ...statement.specifiers.map(({ exported }) => exported.type === "StringLiteral" ? exported.value : exported.name)
+          ...statement.specifiers.map(({ exported }) =>
+            exported.type === "StringLiteral" ? exported.value : exported.name
+          )
         ]
       default:
         return []
@@ -64,7 +66,8 @@ const run = async (compiler: CompilerName, { path = "main.ts", source }: Program
     .replaceAll("\"react/jsx-runtime\"", JSON.stringify(jsxRuntime))
     .replaceAll(/"react"|"\.\/react\.ts"/g, JSON.stringify(react))
   // the comment tells the two apart in the registry of modules
-  return (await import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(`${code}\n// ${compiler}`)}`)).result
+  return (await import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(`${code}\n// ${compiler}`)}`))
+    .result
 }
 
 describe("oxc beside Babel", () => {
@@ -101,12 +104,15 @@ describe("oxc beside Babel", () => {
     assert.deepStrictEqual(oxc, babel)
   })
 
-  it.each(rejected.map((program) => [program.name, program] as const))("rejects in the same words: %s", (_, program) => {
-    const { path = "main.ts", source } = program
-    const babel = compile("babel", path, source)
-    assert.strictEqual(babel._tag, "Rejected")
-    assert.deepStrictEqual(compile("oxc", path, source), babel)
-  })
+  it.each(rejected.map((program) => [program.name, program] as const))(
+    "rejects in the same words: %s",
+    (_, program) => {
+      const { path = "main.ts", source } = program
+      const babel = compile("babel", path, source)
+      assert.strictEqual(babel._tag, "Rejected")
+      assert.deepStrictEqual(compile("oxc", path, source), babel)
+    }
+  )
 
   it("rejects bytes that are no text in the same words", () => {
     const bytes = Buffer.from("//\n// é").subarray(0, -1)

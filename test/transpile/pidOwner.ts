@@ -8,5 +8,5 @@ const entry = new URL("./pidWorker.ts", import.meta.url)
 await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
   const worker = yield* startWorker<string, number>({ entry, heapMb: 64, place: "process" })
   process.stdout.write(`${yield* worker.ask("who")}\n`)
-  yield* Effect.never
+  return yield* Effect.never
 })))

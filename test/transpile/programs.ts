@@ -201,7 +201,11 @@ export const programs: ReadonlyArray<Program> = [
       export const result = (() => <ul>{[1, 2].map((n) => <li key={n}>{n}</li>)}</ul>)()`
   },
   { name: "plain JavaScript", path: "plain.mjs", source: "export const result = [1, , 3].map((x) => x ** 2)" },
-  { name: "angle brackets in .mts", path: "cast.mts", source: "export const result = (<T,>(x: T) => x)(1 as any as string)" }
+  {
+    name: "angle brackets in .mts",
+    path: "cast.mts",
+    source: "export const result = (<T,>(x: T) => x)(1 as any as string)"
+  }
 ]
 
 /** Modules that neither compiler may serve. */
@@ -209,13 +213,23 @@ export const rejected: ReadonlyArray<Program> = [
   { name: "export =", source: "const a = 1\nexport = a" },
   { name: "export = behind comments", path: "a.tsx", source: "const a = <b/>\nexport /* = */ // x\n = a" },
   { name: "import = require", source: "import fs = require('fs')\nfs.a()" },
-  { name: "import = of a namespace's name", source: "namespace A { export const b = 1 }\nnamespace C { export import d = A.b }" },
+  {
+    name: "import = of a namespace's name",
+    source: "namespace A { export const b = 1 }\nnamespace C { export import d = A.b }"
+  },
   { name: "parameter decorators", source: "class A { constructor(@Inject() x) {} }" },
   { name: "export let in a namespace", source: "namespace A { export let x = 1 }" },
   { name: "the values of an ambient const enum", source: "declare const enum E { A = 1 }\nexport const a = E.A" },
   { name: "a name of another block", source: "namespace A { export const x = 1 }\nnamespace A { export const y = x }" },
-  { name: "the same, in .tsx, after a comment", path: "a.tsx", source: "// declare\nnamespace A { export const x = 1 }\n// declare\nnamespace A { export const y = x }" },
-  { name: "a name of another block, dotted", source: "namespace A.B { export const x = 1 }\nnamespace A { namespace B { export const y = x } }" },
+  {
+    name: "the same, in .tsx, after a comment",
+    path: "a.tsx",
+    source: "// declare\nnamespace A { export const x = 1 }\n// declare\nnamespace A { export const y = x }"
+  },
+  {
+    name: "a name of another block, dotted",
+    source: "namespace A.B { export const x = 1 }\nnamespace A { namespace B { export const y = x } }"
+  },
   { name: "broken code", source: "const é = 'ü𝒳'; let b = ) 2" },
   { name: "JSX in .js", path: "a.js", source: "export default <b/>" },
   { name: "JSX in .ts", source: "export default <b></b>" },

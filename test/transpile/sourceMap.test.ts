@@ -60,7 +60,11 @@ describe.each(["babel", "oxc"] as const)("a source map by %s", (compiler) => {
       writeFileSync(path.join(directory, "a.js.map"), JSON.stringify(other))
       const inline = `data:application/json;base64,${Buffer.from(JSON.stringify(other)).toString("base64")}`
       for (const named of ["a.js.map", inline]) {
-        const { map } = mapped(compiler, `${directory.slice(1)}/a.js`, `export const a = 1\n//# sourceMappingURL=${named}`)
+        const { map } = mapped(
+          compiler,
+          `${directory.slice(1)}/a.js`,
+          `export const a = 1\n//# sourceMappingURL=${named}`
+        )
         assert.deepStrictEqual(JSON.parse(map).sources, ["a.js"])
       }
     } finally {
@@ -70,6 +74,9 @@ describe.each(["babel", "oxc"] as const)("a source map by %s", (compiler) => {
 
   it("does not exist where the module does not compile, for the same reason", () => {
     const bytes = new TextEncoder().encode("const = 1")
-    assert.deepStrictEqual<unknown>(compilers[compiler].map("a.ts", bytes), compilers[compiler].transpile("a.ts", bytes))
+    assert.deepStrictEqual<unknown>(
+      compilers[compiler].map("a.ts", bytes),
+      compilers[compiler].transpile("a.ts", bytes)
+    )
   })
 })

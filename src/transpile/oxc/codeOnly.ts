@@ -1,7 +1,6 @@
-const beforeOperand: ReadonlySet<string> = new Set([
-  ...["await", "case", "default", "delete", "do", "else", "extends", "in", "instanceof", "new", "return"],
-  ...["throw", "typeof", "void", "yield"]
-])
+const beforeOperand: ReadonlySet<string> = new Set(
+  "await case default delete do else extends in instanceof new return throw typeof void yield".split(" ")
+)
 
 /** Behind one of these an operand comes. `>` may close type arguments, and `+` and `-` may be doubled behind theirs. */
 const operators: ReadonlySet<string> = new Set("(,=:[&|?{;~^%*/")
@@ -130,8 +129,7 @@ const endOfString = (source: string, from: number, quote: number): number | unde
 }
 
 /** An exclamation mark here negates; behind an operand it asserts. */
-const comesOperand = (last: string) =>
-  last === "" || last === "=>" || beforeOperand.has(last) || operators.has(last)
+const comesOperand = (last: string) => last === "" || last === "=>" || beforeOperand.has(last) || operators.has(last)
 
 const slashAfter = (source: string, last: string, lastEnd: number, at: number): "divides" | "begins" | "unknown" => {
   if (comesOperand(last)) return "begins"

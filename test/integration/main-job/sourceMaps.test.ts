@@ -46,7 +46,13 @@ for (const [name, fleet] of Object.entries(fleets)) {
         const maps = new Set<string>()
         for (const replica of all) {
           for (const path of ["deep/a%20b.ts", "deep/a%20b"]) {
-            for (const requested of [source.path(path), target.path(path), `${target.path("")}@${generation}/${path}`]) {
+            for (
+              const requested of [
+                source.path(path),
+                target.path(path),
+                `${target.path("")}@${String(generation)}/${path}`
+              ]
+            ) {
               const module = expectStatus(yield* replica.ask(requested), 200)
               assert.strictEqual(module.headers["sourcemap"], "a%20b.ts.map")
               assert.notInclude(module.text, "sourceMappingURL")
@@ -148,7 +154,16 @@ for (const [name, fleet] of Object.entries(fleets)) {
           "bad.ts": "export const = 1",
           "folder/a.ts": ""
         })
-        const absent = ["a.json.map", "none.ts.map", ".hidden.ts.map", ".git/a.ts.map", "a.map", "folder.map", ".map", "folder/.map"]
+        const absent = [
+          "a.json.map",
+          "none.ts.map",
+          ".hidden.ts.map",
+          ".git/a.ts.map",
+          "a.map",
+          "folder.map",
+          ".map",
+          "folder/.map"
+        ]
         for (const path of absent) expectProblem(yield* first.ask(source.path(path)), 404)
         const module = expectProblem(yield* first.ask(source.path("bad.ts")), 422)
         const map = expectProblem(yield* first.ask(source.path("bad.ts.map")), 422)
