@@ -4,6 +4,7 @@ import { BenchFailed } from "../harness/BenchFailed.ts"
 import { withCpuTime } from "../harness/cpuTime.ts"
 import { fetchModules } from "../harness/fetchModules.ts"
 import { seconds } from "../harness/format.ts"
+import { printHottest } from "../harness/profile.ts"
 import { startReplica } from "../harness/replica.ts"
 import { median, ratios } from "../harness/statistics.ts"
 import { Workbench } from "../harness/Workbench.ts"
@@ -12,23 +13,29 @@ import type { Row } from "../Row.ts"
 /** A new replica on an empty database is asked for every module once, over HTTP. */
 const cold = (transpiler: "babel" | "oxc") =>
   Effect.scoped(Effect.gen(function*() {
-    const { freshDatabase, freshDirectory, modules } = yield* Workbench
+    const { freshDatabase, freshDirectory, modules, profileDir } = yield* Workbench
     const replica = yield* startReplica({
       databaseUrl: yield* freshDatabase,
       dataDir: yield* freshDirectory,
       transpiler,
       profiled: transpiler === "oxc"
     })
+    const from = process.hrtime.bigint()
     // of the replica alone: oxc's worker is a process, and its time is not in it
     const { cpuMillis, value } = yield* withCpuTime(
       [replica.pid],
       fetchModules([{ port: Number(new URL(replica.url).port), modules }])
     )
+    const to = process.hrtime.bigint()
     const { transpiles } = yield* replica.counts
     if (transpiles !== modules.length) {
       return yield* new BenchFailed({
         detail: `${transpiles} transpiles of ${modules.length} modules with ${transpiler}`
       })
+    }
+    if (profileDir !== undefined && transpiler === "oxc") {
+      yield* replica.stop
+      yield* printHottest(profileDir, replica.pid, [{ name: "the replica's own process, all modules cold", from, to }])
     }
     return { ...value, cpuMillis }
   }))
