@@ -31,8 +31,8 @@ const mapUrl = (answer: Answer, requested: string) =>
   new URL(String(answer.headers["sourcemap"]), `http://realms.test${requested}`).pathname
 
 const fleets = {
-  "two replicas with Babel": Fleet.layer(),
-  "two replicas with oxc": Fleet.layer({ args: ["--workers", "1", "--transpiler", "oxc"] })
+  "two replicas with Babel": Fleet.layer({ args: ["--workers", "1", "--no-watch"] }),
+  "two replicas with oxc": Fleet.layer({ args: ["--workers", "1", "--no-watch", "--transpiler", "oxc"] })
 }
 
 for (const [name, fleet] of Object.entries(fleets)) {
@@ -123,6 +123,20 @@ for (const [name, fleet] of Object.entries(fleets)) {
         for (const lines of [1, 5, 2]) {
           const put = yield* first.ask(`${source.path("a.ts")}?wait=all`, { method: "PUT", body: thrower(lines) })
           expectStatus(put, 200)
+          for (const replica of all) {
+            const code = expectStatus(yield* replica.ask(source.path("a.ts")), 200).text
+            const map = expectStatus(yield* replica.ask(source.path("a.ts.map")), 200)
+            assert.deepInclude(yield* traced(code, JSON.parse(map.text)), { lineNumber: lines + 4 })
+          }
+        }
+      }))
+
+    it.effect("belong to the bytes on disk, as their module does, though nobody has told of an edit", () =>
+      Effect.gen(function*() {
+        const { all, realm } = yield* Fleet
+        const source = yield* realm({ "a.ts": thrower(0) })
+        for (const lines of [0, 3]) {
+          yield* source.edit({ "a.ts": thrower(lines) })
           for (const replica of all) {
             const code = expectStatus(yield* replica.ask(source.path("a.ts")), 200).text
             const map = expectStatus(yield* replica.ask(source.path("a.ts.map")), 200)
