@@ -52,3 +52,5 @@ process.on("message", (message: ToProcess<unknown>) => {
   else post?.(message.job)
 })
 process.on("disconnect", end)
+// the replica may have ended while this module was loaded
+if (!process.connected) end()
