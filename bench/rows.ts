@@ -6,6 +6,7 @@ import { invalidations } from "./rows/invalidations.ts"
 import { l1Hit } from "./rows/l1Hit.ts"
 import { l2Hit } from "./rows/l2Hit.ts"
 import { leaseCheck } from "./rows/leaseCheck.ts"
+import { oxc } from "./rows/oxc.ts"
 import { publishBarrier } from "./rows/publishBarrier.ts"
 import { reindex } from "./rows/reindex.ts"
 import { watcher } from "./rows/watcher.ts"
@@ -15,6 +16,7 @@ import { wipe } from "./rows/wipe.ts"
 export const rows: ReadonlyArray<Row> = [
   l1Hit,
   cold,
+  oxc,
   l2Hit,
   leaseCheck,
   publishBarrier,

@@ -1,6 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Layer } from "effect"
 import { SourceCache } from "./cache/SourceCache.ts"
+import { SourceMapCache } from "./cache/SourceMapCache.ts"
 import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
@@ -47,18 +48,21 @@ import { RealmVersionTable } from "./store/RealmVersionTable.ts"
 import { ReplicaTable } from "./store/ReplicaTable.ts"
 import { Transaction } from "./store/Transaction.ts"
 import { WriteIntentTable } from "./store/WriteIntentTable.ts"
-import { Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
+import { type Compiler, Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
 
 /** What a host or the program decides. */
 export interface LockstepOptions extends Roots, Identity {
   /** Base of realm URLs, the same on every replica; ends in a slash. */
   readonly publicUrl: RealmUrl
   /**
-   * Bound of L1 in bytes: three eighths for transpiled modules, a quarter each for sources and for finished answers, an
-   * eighth for definitions and analyses.
+   * Bound of L1 in bytes: five sixteenths for transpiled modules and one for their source maps, a quarter each for sources
+   * and for finished answers, an eighth for definitions and analyses.
    */
   readonly cacheBytes: number
-  readonly transpiler: TranspilerOptions
+  readonly transpiler: TranspilerOptions & {
+    /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
+    readonly compiler?: Compiler
+  }
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
@@ -135,9 +139,10 @@ const services = (
     definitions(Math.ceil(cacheBytes / 16)),
     Reconciler.layer(publicUrl),
     layerCollector(),
+    SourceMapCache.layer(Math.ceil(cacheBytes / 16)),
     warmUp ? layerWarmUp : Layer.empty
   ).pipe(
-    Layer.provideMerge(TranspiledModuleCache.layer(Math.ceil(cacheBytes * 3 / 8))),
+    Layer.provideMerge(TranspiledModuleCache.layer(Math.ceil(cacheBytes * 5 / 16))),
     Layer.provideMerge(watch ? Layer.mergeAll(layerFinishBatches, followEdits) : layerFinishBatches),
     Layer.provideMerge(Layer.mergeAll(Invalidation.layer, SourceCache.layer(Math.ceil(cacheBytes / 4)))),
     Layer.provideMerge(Barrier.layer),
@@ -152,12 +157,18 @@ const services = (
   )
 }
 
+/** Babel as this door runs it, or oxc, which runs in processes of its own through every door. */
+const compiled = <E>(
+  { transpiler: { compiler, ...options } }: LockstepOptions,
+  babel: (options: TranspilerOptions) => Layer.Layer<Transpiler, E>
+) => compiler === "oxc" ? Transpiler.layerOxc(options) : babel(options)
+
 /**
  * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.
  */
 export const layer = (options: LockstepOptions) =>
   services(options, { warmUp: options.warmUp ?? true, watch: options.watch ?? true }).pipe(
-    Layer.provideMerge(Transpiler.layer(options.transpiler)),
+    Layer.provideMerge(compiled(options, Transpiler.layer)),
     Layer.provideMerge(coordinationSql),
     Layer.provideMerge(storeSql),
     Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options))),
@@ -167,7 +178,7 @@ export const layer = (options: LockstepOptions) =>
 /** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
 export const layerMemory = (options: LockstepOptions) =>
   services(options, { warmUp: options.warmUp ?? false, watch: options.watch ?? false }).pipe(
-    Layer.provideMerge(Transpiler.layerInline(options.transpiler)),
+    Layer.provideMerge(compiled(options, Transpiler.layerInline)),
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),
     Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options)))

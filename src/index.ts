@@ -36,6 +36,7 @@ export { SessionConfig } from "./coordination/SessionConfig.ts"
 
 export * as CoherentCache from "./cache/CoherentCache.ts"
 export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
+export { type ModuleSourceMap, SourceMapCache } from "./cache/SourceMapCache.ts"
 export { type TranspiledModule, TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 export type { InvalidationFailure } from "./definitions/DefinitionInvalidation.ts"
 export { type BatchQuery, type DefinitionEntry, DefinitionLookup, type Scoped } from "./definitions/DefinitionLookup.ts"

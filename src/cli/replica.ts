@@ -37,6 +37,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     warmUp: flags.warmUp,
     watch: flags.watch,
     transpiler: {
+      compiler: flags.transpiler,
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,
       workers: Option.getOrUndefined(flags.workers)

@@ -122,6 +122,12 @@ export const serveFlags = {
   ),
   replicaUrls,
   prerenderer,
+  transpiler: Flag.Literals("transpiler", ["babel", "oxc"]).pipe(
+    Flag.withDescription(
+      "what makes JavaScript: Babel, or oxc, which is faster and leaves to Babel what it lacks (babel)"
+    ),
+    Flag.withDefault("babel")
+  ),
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")
 }

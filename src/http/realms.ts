@@ -1,6 +1,8 @@
+import { posix } from "node:path"
 import { Effect, Option, Result } from "effect"
 import { HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
+import { SourceMapCache } from "../cache/SourceMapCache.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
 import { FileNotFound } from "../domain/errors.ts"
@@ -76,7 +78,8 @@ const read = Effect.fnUntraced(function*(
     if (source.failure._tag !== "FileNotFound") return yield* source.failure
     // A directory asked for without its slash; where it is none either, the first answer stands.
     const listing = yield* Effect.result(directory(request, requested, accept))
-    return yield* Effect.fromResult(Result.isSuccess(listing) ? listing : Result.fail(source.failure))
+    if (Result.isSuccess(listing)) return listing.success
+    return (yield* sourceMap(request, requested)) ?? (yield* source.failure)
   }
   const file = source.success
   return isExecutable(file.canonicalPath) && !query.has("source") && !wantsSource(accept)
@@ -102,8 +105,42 @@ const module = Effect.fnUntraced(function*(
     headers: {
       ...cacheControl(requested),
       "x-lockstep-cache": origin === "computed" ? "transpiled" : origin,
+      sourcemap: mapNameOf(source.canonicalPath),
       "x-lockstep-canonical-path": headerSafe(source.canonicalPath),
       "x-lockstep-source-hash": source.hash
+    }
+  })
+})
+
+/** A module's map beside it, whatever name the module was asked by: relative to its URL, where a colon would mislead. */
+const mapNameOf = (canonicalPath: string) => `${encodeURIComponent(posix.basename(canonicalPath))}.map`
+
+/**
+ * The source map of the module that the path is without `.map`, where no file has the path: the author's own map wins. It
+ * is kept by the engine, and not as a finished answer: those know of two paths that void them, and this has three.
+ */
+const sourceMap = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  requested: RequestedRealm
+) {
+  const { path, view } = requested
+  const name = /^(.*[^/])\.map$/s.exec(path)?.[1]
+  if (name === undefined) return undefined
+  const sources = yield* SourceCache
+  const source = yield* Effect.result(sources.read(view, name))
+  if (Result.isFailure(source)) return source.failure._tag === "FileNotFound" ? undefined : yield* source.failure
+  const { canonicalPath, hash } = source.success
+  if (!isExecutable(canonicalPath)) return undefined
+  const maps = yield* SourceMapCache
+  const { value } = yield* maps.get(view, source.success)
+  return yield* represent(request, {
+    body: value.body,
+    contentType: "application/json",
+    etag: value.etag,
+    headers: {
+      ...cacheControl(requested),
+      "x-lockstep-canonical-path": headerSafe(`${canonicalPath}.map`),
+      "x-lockstep-source-hash": hash
     }
   })
 })

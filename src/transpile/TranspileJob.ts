@@ -3,7 +3,9 @@ import type { ModuleSource } from "./ModuleSource.ts"
 
 /** A message to a worker of the transpile farm. It is answered by the `Answer` of that task. */
 export interface TranspileJob {
-  readonly task: "transpile" | "analyze"
+  readonly task: "transpile" | "analyze" | "map"
+  /** Whatever the worker's compiler is. */
+  readonly babelOnly?: true
   readonly path: string
   readonly bytes: Uint8Array
 }
@@ -15,7 +17,11 @@ export const transpileJob = (task: TranspileJob["task"], { bytes, path }: Module
   bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
 })
 
+/** What makes JavaScript. */
+export type Compiler = "babel" | "oxc"
+
 /** What a worker of the transpile farm is started with. */
 export interface WorkerData {
+  readonly compiler: Compiler
   readonly pipeline: PipelineOptions
 }

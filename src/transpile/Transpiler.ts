@@ -1,14 +1,14 @@
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, type Latch, Layer } from "effect"
 import { availableParallelism } from "node:os"
 import { Background } from "../domain/Background.ts"
 import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { defaultPipelineOptions, type PipelineOptions } from "./babelOptions.ts"
-import type { FarmFailure } from "./FarmWorker.ts"
+import type { FarmFailure } from "./FarmPlace.ts"
 import { fingerprintOf } from "./fingerprint.ts"
 import type { ModuleSource } from "./ModuleSource.ts"
-import { makePipeline, type Answer, type Transpiled } from "./pipeline.ts"
+import { makePipeline, type Answer, type Mapped, type Transpiled } from "./pipeline.ts"
 import { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
-import { transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob.ts"
+import { type Compiler, transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob.ts"
 import * as WorkerFarm from "./WorkerFarm.ts"
 
 // what a caller of the service meets, in one import
@@ -22,8 +22,9 @@ export type {
   WrittenRef
 } from "./analysis/ModuleAnalysis.ts"
 export type { ModuleSource } from "./ModuleSource.ts"
-export type { Transpiled } from "./pipeline.ts"
+export type { Mapped, Transpiled } from "./pipeline.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
+export type { Compiler } from "./TranspileJob.ts"
 
 export interface InlineOptions {
   /** See `PipelineOptions`. Default `react`. */
@@ -50,12 +51,22 @@ export class Transpiler extends Context.Service<Transpiler, {
   readonly transpile: (source: ModuleSource) => Effect.Effect<Transpiled, TranspileFailure>
   /** One module's exports, classes and imports, without following them. */
   readonly analyze: (source: ModuleSource) => Effect.Effect<ModuleAnalysis, TranspileFailure>
+  /** The source map of what `transpile` makes of this source. */
+  readonly map: (source: ModuleSource) => Effect.Effect<Mapped, TranspileFailure>
   /** Equal on two machines exactly if they produce the same output from the same source. Part of content keys. */
   readonly fingerprint: string
 }>()("lockstep/transpile/Transpiler") {
   /** Babel in worker threads. Ready when the first is warm; fails if none starts. */
   static readonly layer = (options: TranspilerOptions = {}): Layer.Layer<Transpiler, TranspilerUnavailable> =>
-    Layer.effect(Transpiler, makeFarm(options))
+    Layer.effect(Transpiler, makeFarm("babel", options))
+
+  /**
+   * oxc-transform, an optional dependency, in worker processes: several times Babel's speed. Modules that it would compile
+   * otherwise than Babel go to Babel, in the same processes; `needsBabel` says which. Fails if oxc-transform is not
+   * installed, and as `layer` does. docs/TRANSPILERS.md has the differences in the output.
+   */
+  static readonly layerOxc = (options: TranspilerOptions = {}): Layer.Layer<Transpiler, TranspilerUnavailable> =>
+    Layer.effect(Transpiler, Effect.andThen(oxcIsThere, makeFarm("oxc", options)))
 
   /** The same pipeline in the calling thread, which it blocks; it can hold no module to a deadline. */
   static readonly layerInline = (options: InlineOptions = {}): Layer.Layer<Transpiler> =>
@@ -66,14 +77,26 @@ const pipelineOptions = (options: InlineOptions): PipelineOptions => ({
   jsxImportSource: options.jsxImportSource ?? defaultPipelineOptions.jsxImportSource
 })
 
-const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
+/** Native code is loaded here once, so that a machine without it hears of it at the start, and why. */
+const oxcIsThere = Effect.tryPromise({
+  try: () => import("oxc-transform"),
+  catch: (cause) =>
+    new TranspilerUnavailable({
+      reason: "start",
+      detail: "oxc-transform cannot be loaded: install it for this platform (npm install oxc-transform), or choose " +
+        `--transpiler babel (${cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause)})`
+    })
+})
+
+const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: TranspilerOptions) {
   const pipeline = pipelineOptions(options)
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "20 seconds")
   const farm = yield* Effect.mapError(
     WorkerFarm.make<TranspileJob, TaskAnswer>({
       // .ts when run from source, .js when built: whatever this file is
       entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
-      workerData: { pipeline } satisfies WorkerData,
+      workerData: { compiler, pipeline } satisfies WorkerData,
+      place: compiler === "oxc" ? "process" : "thread",
       workers: Math.max(1, options.workers ?? Math.min(8, availableParallelism() - 1)),
       timeout,
       queueLimit: options.queueLimit ?? 10_000,
@@ -81,9 +104,19 @@ const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
     }),
     unavailable
   )
-  return service(pipeline, (task, source) =>
+  const run = (task: TranspileJob["task"], source: ModuleSource, background: Latch.Latch | undefined) => {
+    const job = transpileJob(task, source)
+    if (compiler === "babel") return farm.run(source.group, job, background)
+    // Native code overflows its stack where Babel says that a module is nested too deeply: then Babel has the word. Only
+    // what ends a process twice is to blame, not what was in it when the system, or somebody, took it away.
+    return farm.run(source.group, job, background).pipe(
+      Effect.retry({ times: 1, while: hasDied }),
+      Effect.catchIf(hasDied, () => farm.run(source.group, { ...job, babelOnly: true }, background))
+    )
+  }
+  return service(fingerprintOf(compiler, pipeline), (task, source) =>
     Effect.mapError(
-      Effect.flatMap(Background, (background) => farm.run(source.group, transpileJob(task, source), background)),
+      Effect.flatMap(Background, (background) => run(task, source, background)),
       (failure) => {
         if (failure.reason === "timeout") {
           return new TranspileTimeout({ path: source.path, limit: Duration.toMillis(timeout) })
@@ -97,18 +130,20 @@ const makeFarm = Effect.fnUntraced(function*(options: TranspilerOptions) {
     ))
 })
 
+const hasDied = ({ reason }: FarmFailure) => reason === "died"
+
 const makeInline = (pipeline: PipelineOptions) => {
-  const { analyze, transpile } = makePipeline(pipeline)
+  const inline = makePipeline(pipeline)
   return service(
-    pipeline,
-    (task, { bytes, path }) => Effect.sync(() => task === "transpile" ? transpile(path, bytes) : analyze(path, bytes))
+    fingerprintOf("babel", pipeline),
+    (task, { bytes, path }) => Effect.sync(() => inline[task](path, bytes))
   )
 }
 
-type TaskAnswer = Answer<Transpiled> | Answer<ModuleAnalysis>
+type TaskAnswer = Answer<Transpiled> | Answer<ModuleAnalysis> | Answer<Mapped>
 
 const service = (
-  pipeline: PipelineOptions,
+  fingerprint: string,
   answerTo: (task: TranspileJob["task"], source: ModuleSource) => Effect.Effect<TaskAnswer, TranspileFailure>
 ): Transpiler["Service"] => {
   const valueOf = Effect.fnUntraced(function*(task: TranspileJob["task"], source: ModuleSource) {
@@ -118,19 +153,26 @@ const service = (
       : yield* new TranspileError({ path: source.path, ...answer.problem })
   })
   return {
-    fingerprint: fingerprintOf(pipeline),
+    fingerprint,
     transpile: Effect.fn("Transpiler.transpile")(function*(source) {
       yield* Effect.annotateCurrentSpan({ "realm.url": source.group, "module.path": source.path })
       const value = yield* valueOf("transpile", source)
-      return "code" in value ? value : yield* Effect.die("a transpile was answered by an analysis")
+      return "dependencies" in value && "code" in value ? value : yield* misanswered
+    }),
+    map: Effect.fn("Transpiler.map")(function*(source) {
+      yield* Effect.annotateCurrentSpan({ "realm.url": source.group, "module.path": source.path })
+      const value = yield* valueOf("map", source)
+      return "map" in value ? value : yield* misanswered
     }),
     analyze: Effect.fn("Transpiler.analyze")(function*(source) {
       yield* Effect.annotateCurrentSpan({ "realm.url": source.group, "module.path": source.path })
       const value = yield* valueOf("analyze", source)
-      return "exports" in value ? value : yield* Effect.die("an analysis was answered by a transpile")
+      return "exports" in value ? value : yield* misanswered
     })
   }
 }
+
+const misanswered = Effect.die("a task of the farm was answered as another")
 
 const outOfMemory = (failure: FarmFailure) => `cannot be transpiled: ${failure.detail}`
 

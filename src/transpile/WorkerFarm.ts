@@ -1,6 +1,7 @@
 import { Deferred, Duration, Effect, Exit, Latch, Result, type Scope } from "effect"
 import * as FairQueue from "./FairQueue.ts"
-import { FarmFailure, startWorker, type FarmWorkerOptions } from "./FarmWorker.ts"
+import { FarmFailure, type FarmWorkerOptions } from "./FarmPlace.ts"
+import { startWorker } from "./FarmWorker.ts"
 
 export interface FarmOptions extends FarmWorkerOptions {
   readonly workers: number

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { findPackageJSON } from "node:module"
 import type { PipelineOptions } from "./babelOptions.ts"
+import type { Compiler } from "./TranspileJob.ts"
 
 /** Raise it with every change of this folder that changes output for some input. */
 const pipelineVersion = 1
@@ -12,11 +13,19 @@ const roots = ["@babel/core", "@babel/plugin-proposal-decorators", "@babel/prese
  * Names everything but the source that decides the output: this pipeline, every Babel package as installed, and the
  * options. Replicas whose fingerprints differ, as during a deploy, must not share output.
  */
-export const fingerprintOf = (options: PipelineOptions): string =>
+export const fingerprintOf = (compiler: Compiler, options: PipelineOptions): string =>
   createHash("sha256")
-    .update(JSON.stringify([pipelineVersion, options.jsxImportSource, ...babelVersions()]))
+    .update(JSON.stringify([pipelineVersion, options.jsxImportSource, ...babelVersions(), ...oxcVersion(compiler)]))
     .digest("hex")
     .slice(0, 32)
+
+/** oxc's own part has no versions but its own: it is one binary. What it leaves to Babel depends on Babel's. */
+const oxcVersion = (compiler: Compiler): ReadonlyArray<string> => {
+  const file = compiler === "oxc" ? findPackageJSON("oxc-transform", import.meta.url) : undefined
+  if (file === undefined) return []
+  const manifest: { readonly version?: string } = JSON.parse(readFileSync(file, "utf8"))
+  return [`oxc-transform@${manifest.version}`]
+}
 
 /**
  * `name@version` of the roots and of what they bring along, sorted. Babel's packages depend on each other by range, so

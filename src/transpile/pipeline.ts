@@ -1,4 +1,5 @@
 import { parseSync, transformFromAstSync, type InputOptions, type types as t } from "@babel/core"
+import { posix } from "node:path"
 import { analyze } from "./analysis/analyze.ts"
 import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { babelOptions, type PipelineOptions } from "./babelOptions.ts"
@@ -14,6 +15,13 @@ export interface Transpiled {
   readonly dependencies: ReadonlyArray<string>
 }
 
+/** A module's source map, and the code that it belongs to: the same as `Transpiled` has. */
+export interface Mapped {
+  readonly code: string
+  /** JSON (ECMA-426). It names the source by its file name alone, and has its text. */
+  readonly map: string
+}
+
 /** Plain data, so that it can cross from a worker thread. */
 export type Answer<A> =
   | { readonly _tag: "Done"; readonly value: A }
@@ -23,6 +31,7 @@ export type Answer<A> =
 export interface Pipeline {
   readonly transpile: (path: string, bytes: Uint8Array) => Answer<Transpiled>
   readonly analyze: (path: string, bytes: Uint8Array) => Answer<ModuleAnalysis>
+  readonly map: (path: string, bytes: Uint8Array) => Answer<Mapped>
 }
 
 export const makePipeline = (options: PipelineOptions): Pipeline => {
@@ -43,14 +52,36 @@ export const makePipeline = (options: PipelineOptions): Pipeline => {
     analyze: (path, bytes) => run(path, bytes, (source, babel) => analyze(parse(source, babel), source)),
     transpile: (path, bytes) =>
       run(path, bytes, (source, babel) => {
-        const ast = parse(source, babel)
-        rejectMiscompiled(ast, () => parse(source, babel))
-        // the tree is ours alone: cloning it would cost as much again
-        const result = transformFromAstSync(ast, source, { ...babel, ast: true, cloneInputAst: false })
+        const result = transform(source, { ...babel, ast: true })
         const code = result?.code ?? ""
         return { code, dependencies: result?.ast ? dependenciesOf(result.ast, code) : [] }
+      }),
+    map: (path, bytes) =>
+      run(path, bytes, (source, babel) => {
+        // a map that the source's author names is none of ours, and Babel would look for it among the machine's files
+        const result = transform(source, { ...babel, sourceMaps: true, inputSourceMap: false })
+        if (!result?.map) throw new CodeFault("has no source map")
+        return { code: result.code ?? "", map: sourceMapOf(path, source, result.map) }
       })
   }
+}
+
+const transform = (source: string, babel: InputOptions) => {
+  const ast = parse(source, babel)
+  rejectMiscompiled(ast, () => parse(source, babel))
+  // the tree is ours alone: cloning it would cost as much again
+  return transformFromAstSync(ast, source, { ...babel, cloneInputAst: false })
+}
+
+/** A map as it is served, whoever made it: beside the module, so that names are relative to it. */
+export const sourceMapOf = (
+  path: string,
+  source: string,
+  { mappings, names }: { readonly mappings: string; readonly names: ReadonlyArray<string> }
+): string => {
+  // a name with a colon would be taken for a URL
+  const file = encodeURIComponent(posix.basename(path))
+  return JSON.stringify({ version: 3, file, sources: [file], sourcesContent: [source], names, mappings })
 }
 
 const parse = (source: string, babel: InputOptions): t.File => {

@@ -2,14 +2,16 @@
 import { Console } from "node:console"
 import { Writable } from "node:stream"
 import { parentPort, workerData } from "node:worker_threads"
+import { makeOxcPipeline } from "./oxc/oxcPipeline.ts"
 import { makePipeline } from "./pipeline.ts"
 import type { TranspileJob, WorkerData } from "./TranspileJob.ts"
 
 // Babel prints warnings about its users' code; here nobody would read them, and they would pile up
 globalThis.console = new Console(new Writable({ write: (_chunk, _encoding, done) => done() }))
 
-const { pipeline: options }: WorkerData = workerData
-const pipeline = makePipeline(options)
+const { compiler, pipeline: options }: WorkerData = workerData
+const babel = makePipeline(options)
+const pipeline = compiler === "oxc" ? makeOxcPipeline(await import("oxc-transform"), options) : babel
 
 // Cold, the first module takes ten times as long: run every plugin once before counting as ready.
 const samples = {
@@ -25,11 +27,12 @@ const samples = {
 }
 for (const [path, source] of Object.entries(samples)) {
   const bytes = new TextEncoder().encode(source)
-  pipeline.transpile(path, bytes)
-  pipeline.analyze(path, bytes)
+  babel.transpile(path, bytes)
+  babel.analyze(path, bytes)
+  if (pipeline !== babel) pipeline.transpile(path, bytes)
 }
 
-parentPort?.on("message", ({ bytes, path, task }: TranspileJob) => {
-  parentPort?.postMessage(pipeline[task](path, bytes))
+parentPort?.on("message", ({ babelOnly, bytes, path, task }: TranspileJob) => {
+  parentPort?.postMessage((babelOnly ? babel : pipeline)[task](path, bytes))
 })
 parentPort?.postMessage("warm")

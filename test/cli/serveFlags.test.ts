@@ -28,6 +28,7 @@ describe("lockstep serve", () => {
       assert.strictEqual(Duration.toMillis(options.transpileTimeout), 20_000)
       assert.strictEqual(options.onPartition, "refuse")
       assert.strictEqual(options.jsxImportSource, "react")
+      assert.strictEqual(options.transpiler, "babel")
       assert.isFalse(options.trustProxy)
       assert.isTrue(options.worker)
       assert.deepStrictEqual(options.replicaUrls, [])

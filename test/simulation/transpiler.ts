@@ -9,6 +9,7 @@ export const layerTranspiler = (world: World) =>
     Transpiler.of({
       fingerprint: "simulated",
       transpile: ({ bytes }) => Effect.as(world.work, { code: Buffer.from(bytes).toString(), dependencies: [] }),
+      map: () => Effect.die("nobody asks for a map here"),
       analyze: () => Effect.succeed({ exports: [], classes: new Map(), dependencies: [], typeDependencies: [] })
     })
   )

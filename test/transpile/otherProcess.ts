@@ -4,12 +4,14 @@ import { Transpiler } from "../../src/transpile/Transpiler.ts"
 import { moduleSource } from "./moduleSource.ts"
 import { outputDigest } from "./samples.ts"
 
+const layer = process.argv[2] === "oxc" ? Transpiler.layerOxc : Transpiler.layer
+
 const context = await Effect.runPromise(
-  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(Transpiler.layer({ workers: 2 }), scope))
+  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(layer({ workers: 2 }), scope))
 )
 // one that nobody ever asks
 await Effect.runPromise(
-  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(Transpiler.layer({ workers: 1 }), scope))
+  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(layer({ workers: 1 }), scope))
 )
 console.log(
   await Effect.runPromise(Effect.provideContext(
