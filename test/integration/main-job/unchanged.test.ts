@@ -39,7 +39,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unch
       )
       return { transpiles: (yield* count) - before, texts }
     })
-    return { ...fleet, reading }
+    return { ...fleet, count, reading }
   })
 
   it.effect("a publish of what was served, and another of it, transpile nothing", () =>
@@ -84,7 +84,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unch
 
   it.effect("an explicit invalidation is obeyed, here and in what is published of it", () =>
     Effect.gen(function*() {
-      const { first, publish, reading, realm, unused } = yield* setUp
+      const { count, first, publish, reading, realm, unused } = yield* setUp
       const files = unique(3)
       const names = Object.keys(files)
       const source = yield* realm(files)
@@ -96,7 +96,10 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("unch
       const target = unused()
       expectStatus(yield* publish(source, target), 202)
       assert.strictEqual((yield* reading(target.path, names)).transpiles, 0)
+      // Readers and the warm-up of this replica share what is made again.
+      const before = yield* count
       expectStatus(yield* post(first, "/_invalidate", { realmURL: target.url }), 200)
-      assert.strictEqual((yield* reading(target.path, names)).transpiles, 3)
+      yield* reading(target.path, names)
+      assert.strictEqual((yield* count) - before, 3)
     }))
 })
