@@ -113,7 +113,8 @@ const publish = (replica: string) =>
 /** The replica's answer, which its peer will give too. It is in the replica's memory afterwards. */
 const page = (replica: string, path: string) =>
   Effect.map(
-    request(replica + path, {}),
+    // As the client asks that measures it: a compressed representation has another tag.
+    request(replica + path, { headers: { "accept-encoding": "identity" } }),
     ({ body, headers }): Page => ({ path, body, etag: headers.get("etag") ?? "" })
   )
 

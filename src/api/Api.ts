@@ -76,6 +76,7 @@ export const Status = Schema.Struct({
   uptimeSeconds: Schema.Finite,
   transpiles: Schema.Int,
   l1Hits: Schema.Int,
+  finishedHits: Schema.Int,
   l2Hits: Schema.Int,
   joined: Schema.Int,
   l2WriteRejected: Schema.Int,

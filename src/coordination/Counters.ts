@@ -3,6 +3,8 @@ import { Context, Layer } from "effect"
 const zero = () => ({
   transpiles: 0,
   l1Hits: 0,
+  /** Answers of published realms that were finished in memory, and written before any routing. */
+  finishedHits: 0,
   l2Hits: 0,
   joined: 0,
   l2WriteRejected: 0,

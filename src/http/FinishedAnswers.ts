@@ -96,6 +96,7 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
             if (known?.fence !== fence || !fence.holds(token, paths[0]) || !fence.holds(token, paths[1])) return false
             if (origin !== undefined && generations.knownOrigin(origin.url) !== origin.hasRealms) return false
             if (known.generation !== entry.generation) entries.set(id, entry = prepare(entry, known.generation))
+            counters.finishedHits++
             if (entry.isModule) counters.l1Hits++
             const condition = headers["if-none-match"]
             if (condition !== undefined && matches(condition, entry.etag)) {

@@ -57,6 +57,7 @@ describe("what people read", () => {
     const counters = {
       transpiles: 5,
       l1Hits: 1,
+      finishedHits: 0,
       l2Hits: 0,
       joined: 0,
       l2WriteRejected: 2,
