@@ -1,4 +1,5 @@
 import * as fs from "node:fs"
+import { stripTypeScriptTypes } from "node:module"
 import { Effect, Exit, Layer, Result, Scope } from "effect"
 import { sha256 } from "../../domain/sha256.ts"
 import { defaultLimits, Prerenderer, type Renderer, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
@@ -7,7 +8,7 @@ import { type IsolatedProcess, type Program, start } from "./IsolatedProcess.ts"
 
 /**
  * Renders in Node processes of their own, under Node's permission model and as little of the system as it lets us take
- * away. A process serves one realm's renderings, each in a new context; after a timeout or a crash it is replaced.
+ * away. A process serves one realm's renderings, each in a thread of its own; after a timeout or a crash it is replaced.
  */
 export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
   Layer.effect(
@@ -18,7 +19,7 @@ export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
       // Found at the first rendering, and once: a replica that renders nothing starts nothing.
       const confinement = yield* Effect.cached(findConfinement(program, limits))
       return Prerenderer.of({
-        fingerprint: sha256(`isolated ${JSON.stringify(limits)} ${program.text}`),
+        fingerprint: sha256(`isolated ${JSON.stringify(limits)} ${program.supervisor} ${program.thread}`),
         open: Effect.flatMap(confinement, ({ command }) => open({ confinement: command, program, limits }))
       })
     })
@@ -40,13 +41,17 @@ const open = Effect.fnUntraced(function*(options: Parameters<typeof start>[0]) {
     return process
   })
   return {
-    render: Effect.fnUntraced(function*(renderable, load) {
-      const process = yield* current
-      return yield* process.render(renderable, load).pipe(
-        Effect.tapError(({ reason }) => reason === "error" ? Effect.void : stop),
-        Effect.onInterrupt(() => stop)
+    render: (renderable, load) =>
+      Effect.gen(function*() {
+        const process = yield* current
+        return yield* process.render(renderable, load).pipe(
+          Effect.tapError((error) => "reason" in error && error.reason === "error" ? Effect.void : stop),
+          Effect.onInterrupt(() => stop)
+        )
+      }).pipe(
+        Effect.retry({ times: 1, while: ({ _tag }) => _tag === "NotBegun" }),
+        Effect.catchTag("NotBegun", ({ detail }) => Effect.fail(new RenderFailure({ reason: "unavailable", detail })))
       )
-    })
   } satisfies Renderer
 })
 
@@ -71,7 +76,9 @@ const report = ({ leaves }: Confinement, reasons: ReadonlyArray<string>) =>
     })
 
 const readProgram = (): Program => {
-  const isSource = import.meta.url.endsWith(".ts")
-  const file = new URL(isSource ? "./program.ts" : "./program.js", import.meta.url)
-  return { text: fs.readFileSync(file, "utf8"), type: isSource ? "module-typescript" : "module" }
+  const read = (name: string) => {
+    if (!import.meta.url.endsWith(".ts")) return fs.readFileSync(new URL(`./${name}.js`, import.meta.url), "utf8")
+    return stripTypeScriptTypes(fs.readFileSync(new URL(`./${name}.ts`, import.meta.url), "utf8"))
+  }
+  return { supervisor: read("supervisor"), thread: read("thread") }
 }
