@@ -27,6 +27,8 @@ export interface ReplicaOptions {
   readonly realmsDir?: string
   /** Whether it takes reindex jobs, which would disturb what else is measured. */
   readonly worker?: boolean
+  /** Whether it follows edits on disk, which it does by default. */
+  readonly watch?: boolean
   /** Keep a CPU profile of its whole life, if the run asks for profiles. */
   readonly profiled?: boolean
 }
@@ -39,7 +41,7 @@ export const pathOf = (module: string) => new URL(module, sourceRealm).pathname
 
 /** A `lockstep serve` process with one transpile thread, until the scope closes. */
 export const startReplica = Effect.fnUntraced(function*(
-  { databaseUrl, dataDir, profiled = false, realmsDir: own, worker = false }: ReplicaOptions
+  { databaseUrl, dataDir, profiled = false, realmsDir: own, watch = true, worker = false }: ReplicaOptions
 ): Effect.fn.Return<Replica, BenchFailed, Children | Workbench | Scope.Scope> {
   const children = yield* Children
   const { profileDir, realmsDir } = yield* Workbench
@@ -54,6 +56,7 @@ export const startReplica = Effect.fnUntraced(function*(
     "1",
     "--data-dir",
     dataDir,
+    ...watch ? [] : ["--no-watch"],
     ...worker ? [] : ["--no-worker"]
   ], { DATABASE_URL: databaseUrl })
   const counts = Effect.tryPromise({

@@ -231,12 +231,12 @@ const inPage = async (given: Given, load: (url: string) => Promise<Namespace>): 
       `${given.name} of ${given.module} has no static isolated(model), and the module exports no isolated(model)`
     )
   } catch (error) {
-    if (error === null || error === undefined) return { failure: `it threw ${String(error)}` }
     try {
       const { message, name } = error as Error
       return { failure: typeof message === "string" ? `${name}: ${message}`.slice(0, 2000) : String(error) }
     } catch {
-      return { failure: "it threw something that cannot be described" }
+      const nothing = error === null || error === undefined
+      return { failure: nothing ? `it threw ${String(error)}` : "it threw something that cannot be described" }
     }
   }
 }

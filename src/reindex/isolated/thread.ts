@@ -135,14 +135,15 @@ const describe = (value: unknown) => {
 }
 
 const told = (error: unknown): string => {
-  if (error === null || error === undefined) return `it threw ${String(error)}`
   try {
     const { message, name, stack } = error as Error
     if (typeof message !== "string") return String(error).slice(0, 2000)
     const where = /(?:https?:[^\s()]+:\d+:\d+)/.exec(String(stack))
     return `${String(name)}: ${message}${where === null ? "" : ` (${where[0]})`}`.slice(0, 2000)
   } catch {
-    return "it threw something that cannot be described"
+    return error === null || error === undefined
+      ? `it threw ${String(error)}`
+      : "it threw something that cannot be described"
   }
 }
 
