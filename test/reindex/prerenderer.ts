@@ -106,6 +106,8 @@ const rewriting: Readonly<Record<string, string>> = {
       builtin("worker_threads")?.parentPort?.postMessage(message)
     }`,
   "lines in others' name": `builtin("fs")?.writeSync(1, '{"html":"HACKED"}\\n{"html":"HACKED"}\\n{"ready":true}\\n')`,
+  "the lines of a whole rendering": `builtin("fs")?.writeSync(1,
+    '{"html":"HACKED"}\\n{"begun":true}\\n{"html":"HACKED"}\\n{"begun":true}\\n{"html":"HACKED"}\\n')`,
   "lines that come late": `for (let i = 0; i < 200; i++) builtin("fs")?.write(1, '{"html":"HACKED"}\\n', () => {})`
 }
 
