@@ -1,5 +1,7 @@
-import * as fs from "node:fs"
-import { stripTypeScriptTypes } from "node:module"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { Effect, Exit, Layer, Result, Scope } from "effect"
 import { sha256 } from "../../domain/sha256.ts"
 import { defaultLimits, Prerenderer, type Renderer, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
@@ -15,7 +17,7 @@ export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
     Prerenderer,
     Effect.gen(function*() {
       const limits = { ...defaultLimits, ...given }
-      const program = yield* Effect.sync(readProgram)
+      const program = yield* readProgram()
       // Found at the first rendering, and once: a replica that renders nothing starts nothing.
       const confinement = yield* Effect.cached(findConfinement(program, limits))
       return Prerenderer.of({
@@ -75,10 +77,20 @@ const report = ({ leaves }: Confinement, reasons: ReadonlyArray<string>) =>
       reasons
     })
 
-const readProgram = (): Program => {
-  const read = (name: string) => {
-    if (!import.meta.url.endsWith(".ts")) return fs.readFileSync(new URL(`./${name}.js`, import.meta.url), "utf8")
-    return stripTypeScriptTypes(fs.readFileSync(new URL(`./${name}.ts`, import.meta.url), "utf8"))
-  }
-  return { supervisor: read("supervisor"), thread: read("thread") }
+const readProgram = Effect.fnUntraced(function*() {
+  const isSource = import.meta.url.endsWith(".ts")
+  const read = (name: string) =>
+    Effect.promise(async () => {
+      const file = fileURLToPath(new URL(`./${name}.${isSource ? "ts" : "js"}`, import.meta.url))
+      return isSource ? await stripped(file) : await fs.readFile(file, "utf8")
+    })
+  return { supervisor: yield* read("supervisor"), thread: yield* read("thread") } satisfies Program
+})
+
+// Where Lockstep runs from its sources. Apart, as Node warns of it; and not in the isolated process, whose memory it fills.
+const stripped = async (file: string) => {
+  const program = `import * as fs from "node:fs"; import { stripTypeScriptTypes } from "node:module"
+    process.stdout.write(stripTypeScriptTypes(fs.readFileSync(process.argv[1], "utf8")))`
+  const args = ["--no-warnings", "--input-type=module", "--eval", program, file]
+  return (await promisify(execFile)(process.execPath, args, { timeout: 30_000 })).stdout
 }
