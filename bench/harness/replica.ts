@@ -29,6 +29,8 @@ export interface ReplicaOptions {
   readonly worker?: boolean
   /** What makes JavaScript; Babel by default. */
   readonly transpiler?: "babel" | "oxc"
+  /** Whether it follows edits on disk, which it does by default. */
+  readonly watch?: boolean
   /** Keep a CPU profile of its whole life, if the run asks for profiles. */
   readonly profiled?: boolean
 }
@@ -41,7 +43,15 @@ export const pathOf = (module: string) => new URL(module, sourceRealm).pathname
 
 /** A `lockstep serve` process with one transpile thread, until the scope closes. */
 export const startReplica = Effect.fnUntraced(function*(
-  { databaseUrl, dataDir, profiled = false, realmsDir: own, transpiler = "babel", worker = false }: ReplicaOptions
+  {
+    databaseUrl,
+    dataDir,
+    profiled = false,
+    realmsDir: own,
+    transpiler = "babel",
+    watch = true,
+    worker = false
+  }: ReplicaOptions
 ): Effect.fn.Return<Replica, BenchFailed, Children | Workbench | Scope.Scope> {
   const children = yield* Children
   const { profileDir, realmsDir } = yield* Workbench
@@ -58,6 +68,7 @@ export const startReplica = Effect.fnUntraced(function*(
     dataDir,
     "--transpiler",
     transpiler,
+    ...watch ? [] : ["--no-watch"],
     ...worker ? [] : ["--no-worker"]
   ], { DATABASE_URL: databaseUrl })
   const counts = Effect.tryPromise({

@@ -60,6 +60,8 @@ const run = Effect.gen(function*() {
     databaseUrl: yield* freshDatabase,
     dataDir: yield* freshDirectory,
     realmsDir,
+    // An edit that it noticed would have the source realm rendered too, beside what is measured.
+    watch: false,
     worker: true
   })
   const counts = Effect.map(

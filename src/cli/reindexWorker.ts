@@ -1,9 +1,25 @@
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
 import { Console, Effect, Layer, Option, type Redacted } from "effect"
 import { layerWorkerProgram } from "../Lockstep.ts"
+import { CommandFailed } from "./CommandFailed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { embeddedDatabase } from "./replica.ts"
 import { databaseFailure, startupFailure } from "./startupFailure.ts"
+
+/** A worker has nothing to do on a database of its own: it takes the jobs of replicas that are there. */
+const hasDatabase = (dataDir: string) => {
+  const data = path.resolve(dataDir)
+  return Effect.tryPromise({
+    try: () => fs.lstat(path.join(data, "postgres")),
+    catch: () =>
+      new CommandFailed({
+        message: `there is no database of replicas in the data directory ${data}: give the worker the --data-dir of ` +
+          "`lockstep serve`, which must have run once, or the database that the replicas use with --database-url"
+      })
+  })
+}
 
 export interface WorkerFlags {
   readonly databaseUrl: Option.Option<Redacted.Redacted>
@@ -16,7 +32,10 @@ export interface WorkerFlags {
 export const reindexWorker = Effect.fnUntraced(function*(flags: WorkerFlags) {
   const url = yield* Option.match(flags.databaseUrl, {
     onNone: () =>
-      Effect.flatMap(prepareDirectories(flags.dataDir, undefined), ({ dataDir }) => embeddedDatabase(dataDir)),
+      Effect.andThen(
+        hasDatabase(flags.dataDir),
+        Effect.flatMap(prepareDirectories(flags.dataDir, undefined), ({ dataDir }) => embeddedDatabase(dataDir))
+      ),
     onSome: Effect.succeed
   })
   yield* Layer.build(layerWorkerProgram(reindexOptions(flags), {

@@ -26,7 +26,8 @@ const unconfirmed = `110 lockstep "PostgreSQL cannot be asked; this may be stale
 export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm, query: URLSearchParams) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const reconciler = yield* Reconciler
-  yield* reconciler.mount(requested.view.row)
+  // A version is no realm: the registry does not know it, and nothing unmounts it.
+  if (!requested.immutable) yield* reconciler.mount(requested.view.row)
   const response = yield* Effect.catchIf(dispatch(request, requested, query), isFailure, answerTo)
   return HttpServerResponse.setHeader(
     requested.view.unconfirmed === true ? HttpServerResponse.setHeader(response, "warning", unconfirmed) : response,

@@ -9,7 +9,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { isInstance, renderableOf } from "../reindex/entries.ts"
 import { JobTable } from "../store/JobTable.ts"
-import { type Dependency, type IndexRow, RealmIndexTable } from "../store/RealmIndexTable.ts"
+import { type IndexRow, type Outside, RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { wantsHtml } from "./accept.ts"
 import { problem } from "./problems.ts"
@@ -100,39 +100,70 @@ export const indexed = Effect.fnUntraced(function*({ view }: RequestedRealm, que
   })
 })
 
-/** `_readiness-check`: whether everything that was asked to be rendered is; as a stream of events for who accepts one. */
+/**
+ * `_readiness-check`: whether everything that was asked to be rendered is, and stands. What was made from another realm
+ * stands while that has not changed; where it has, a job is asked for, as for who asks for the HTML.
+ */
 export const readiness = Effect.fnUntraced(function*(
   request: { readonly headers: Headers.Headers },
   { view }: RequestedRealm
 ) {
-  const { realmUrl } = view.row
   if (request.headers["accept"]?.includes("text/event-stream") === true) {
-    const jobs = yield* JobTable
-    return HttpServerResponse.stream(events(Effect.provideService(readinessOf(realmUrl), JobTable, jobs)), {
+    const services = yield* Effect.context<Effect.Services<ReturnType<typeof readinessOf>>>()
+    return HttpServerResponse.stream(events(Effect.provideContext(readinessOf(view), services)), {
       contentType: "text/event-stream",
       headers: { "cache-control": "no-store" }
     })
   }
-  const now = yield* readinessOf(realmUrl)
+  const now = yield* readinessOf(view)
   return HttpServerResponse.jsonUnsafe(now, {
     status: now.ready ? 200 : 503,
     headers: { "cache-control": "no-store", ...now.ready ? {} : { "retry-after": soon } }
   })
 })
 
-const readinessOf = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
+const readinessOf = Effect.fnUntraced(function*(view: RealmView) {
+  const { realmUrl } = view.row
   const jobs = yield* JobTable
   const latest = Option.getOrUndefined(yield* jobs.latest(realmUrl))
-  if (latest === undefined || latest.state === "done") return { ready: true as const }
-  const { error, generation, indexed, state, total } = latest
+  if (latest === undefined) return { ready: true as const }
+  if (latest.state === "done") {
+    const moved = yield* movedOutside(view)
+    if (moved.length === 0) return { ready: true as const }
+    const queue = yield* ReindexQueue
+    yield* queue.ensure(realmUrl, Math.max(view.row.generation, latest.generation))
+  }
+  const { error, generation, state, total } = latest
+  const counted = state !== "done" && total !== null ? { indexed: latest.indexed ?? 0, total } : yield* estimate(view)
   return {
     ready: false as const,
-    indexed: indexed ?? 0,
-    total: total ?? 0,
+    ...counted,
     generation,
-    state,
+    state: state === "done" ? "waiting" : state,
     ...error === null ? {} : { error }
   }
+})
+
+/**
+ * How far a job is that no worker has counted: the last one's total, and of the same generation what still stands. A realm
+ * that was never counted has 0 of 0.
+ */
+const estimate = Effect.fnUntraced(function*(view: RealmView) {
+  const { generation, realmUrl } = view.row
+  const jobs = yield* JobTable
+  const last = Option.getOrUndefined(yield* jobs.lastDone(realmUrl))
+  if (last === undefined) return { indexed: 0, total: 0 }
+  if (last.generation < generation) return { indexed: 0, total: last.total }
+  const index = yield* RealmIndexTable
+  const fallen = yield* index.countMadeFrom(realmUrl, yield* movedOutside(view))
+  return { indexed: Math.max(0, last.total - fallen), total: last.total }
+})
+
+/** What this realm's renderings were made from in other realms, and is not as it was. */
+const movedOutside = Effect.fnUntraced(function*(view: RealmView) {
+  const index = yield* RealmIndexTable
+  const outside = yield* index.outside(view.row.realmUrl)
+  return yield* Effect.filter(outside, (dependency) => Effect.map(holds(view, dependency), (does) => !does))
 })
 
 /** How long one stream lasts, so that none keeps a replica from stopping; a client's `EventSource` opens the next. */
@@ -223,7 +254,7 @@ const isValid = Effect.fnUntraced(function*(view: RealmView, file: SourceFile, s
 })
 
 /** Whether a name still leads to the same file with the same bytes, as this replica may answer now. */
-const holds = Effect.fnUntraced(function*(own: RealmView, { asked, hash, path, realm }: Dependency) {
+const holds = Effect.fnUntraced(function*(own: RealmView, { asked, hash, path, realm }: Outside) {
   const generations = yield* Generations
   const view = realm === own.row.realmUrl ? own : (yield* generations.view([realm as RealmUrl]))[0]
   const file = view === undefined ? undefined : yield* fileAt(view, asked)

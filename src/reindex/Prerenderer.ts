@@ -44,7 +44,7 @@ export interface Renderer {
 export interface RenderLimits {
   /** Milliseconds for one rendering, without the time that its modules take to come. */
   readonly timeoutMillis: number
-  /** V8's heap, in mebibytes. The process as a whole may take two gibibytes of address space. */
+  /** V8's heap, in mebibytes. The process as a whole may take 3 GB of address space. */
   readonly heapMb: number
   /** Longest HTML, in characters. */
   readonly outputLength: number

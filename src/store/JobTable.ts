@@ -56,6 +56,10 @@ export class JobTable extends Context.Service<JobTable, {
   readonly cancel: (realmUrl: RealmUrl) => Effect.Effect<void, DatabaseError>
   /** The newest job of this realm that is not superseded. */
   readonly latest: (realmUrl: RealmUrl) => Effect.Effect<Option.Option<JobRow>, DatabaseError>
+  /** How much the last job of this realm that was done had to do, and at which generation. */
+  readonly lastDone: (
+    realmUrl: RealmUrl
+  ) => Effect.Effect<Option.Option<{ readonly generation: number; readonly total: number }>, DatabaseError>
   /** Takes the job that has been available longest, of a realm where none runs. */
   readonly claim: (worker: string, leaseMillis: number) => Effect.Effect<Option.Option<JobRow>, DatabaseError>
   /** Puts back jobs whose lease has ended, or ends them: where a newer one waits, or after `maxAttempts`. Counts them. */
@@ -127,6 +131,13 @@ export class JobTable extends Context.Service<JobTable, {
             "read the latest job",
             sql<JobRow>`SELECT ${columns}
               FROM jobs WHERE realm_url = ${realmUrl} AND state <> 'superseded' ORDER BY jobs.id DESC LIMIT 1`
+          ).pipe(Effect.map((rows) => Option.fromNullishOr(rows[0]))),
+        lastDone: (realmUrl) =>
+          statement(
+            "read the last job that was done",
+            sql<{ readonly generation: number; readonly total: number }>`
+              SELECT jobs.generation::float8 AS generation, coalesce(jobs.total, 0) AS total
+              FROM jobs WHERE realm_url = ${realmUrl} AND state = 'done' ORDER BY jobs.id DESC LIMIT 1`
           ).pipe(Effect.map((rows) => Option.fromNullishOr(rows[0]))),
         claim: (worker, leaseMillis) =>
           statement(
@@ -271,6 +282,13 @@ export class JobTable extends Context.Service<JobTable, {
                 of(tables.jobs, realmUrl, ["waiting", "running", "done", "dead"]).toSorted((a, b) => a.id - b.id).at(-1)
               ),
               toRow
+            )
+          ),
+        lastDone: (realmUrl) =>
+          database.read((tables) =>
+            Option.map(
+              Option.fromNullishOr(of(tables.jobs, realmUrl, ["done"]).toSorted((a, b) => b.id - a.id)[0]),
+              ({ generation, total }) => ({ generation, total: total ?? 0 })
             )
           ),
         claim: (worker, leaseMillis) =>

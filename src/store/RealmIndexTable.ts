@@ -22,6 +22,9 @@ export const Dependency = Schema.Struct({
 })
 export type Dependency = typeof Dependency.Type
 
+/** A dependency without the time at which it was read. */
+export type Outside = Omit<Dependency, "generation">
+
 /** What a realm's entry is known by, without its HTML. */
 export interface IndexEntry {
   readonly path: string
@@ -42,6 +45,9 @@ export interface IndexRow extends IndexEntry {
   readonly indexedAt: Date
 }
 
+/** Nobody's modules come from so many files of other realms; whoever's do, finds that out where it is served. */
+const outsideLimit = 1000
+
 const Entry = Schema.Struct({
   path: Schema.String,
   hash: Schema.String,
@@ -57,6 +63,12 @@ const Row = Schema.Struct({
   indexed_at: Schema.Date
 })
 const decodeEntries = Schema.decodeUnknownSync(Schema.Array(Entry))
+const decodeOutside = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({
+  realm: Schema.String,
+  path: Schema.String,
+  asked: Schema.String,
+  hash: Schema.NullOr(Schema.String)
+})))
 const decodeRows = Schema.decodeUnknownSync(Schema.Array(Row))
 
 /** Table `realm_index`: what the reindex has rendered. Keyed by the URL of the entry, its realm's with its path. */
@@ -64,6 +76,13 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
   /** Everything that is stored of a realm, by path. */
   readonly entries: (realmUrl: RealmUrl) => Effect.Effect<ReadonlyArray<IndexEntry>, DatabaseError>
   readonly read: (realmUrl: RealmUrl, path: string) => Effect.Effect<Option.Option<IndexRow>, DatabaseError>
+  /** What this realm's renderings were made from in other realms, each once; a thousand at most. */
+  readonly outside: (realmUrl: RealmUrl) => Effect.Effect<ReadonlyArray<Outside>, DatabaseError>
+  /** How many of this realm's renderings were made from any of these. */
+  readonly countMadeFrom: (
+    realmUrl: RealmUrl,
+    dependencies: ReadonlyArray<Pick<Dependency, "realm" | "asked">>
+  ) => Effect.Effect<number, DatabaseError>
   /**
    * Stores a rendering, unless a newer job has stored one or the realm is gone. Says whether it did.
    */
@@ -99,6 +118,24 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
                 generation::float8 AS generation, indexed_at
               FROM realm_index WHERE realm_url = ${realmUrl} AND path = ${path}`
           ).pipe(Effect.map((rows) => Option.map(Option.fromNullishOr(decodeRows(rows)[0]), toRow))),
+        outside: (realmUrl) =>
+          statement(
+            "read what a realm's index was made from elsewhere",
+            sql`SELECT DISTINCT d->>'realm' AS realm, d->>'path' AS path, d->>'asked' AS asked, d->>'hash' AS hash
+              FROM realm_index i, jsonb_array_elements(i.dependencies) AS d
+              WHERE i.realm_url = ${realmUrl} AND d->>'realm' <> ${realmUrl} LIMIT ${outsideLimit}`
+          ).pipe(Effect.map((rows) => decodeOutside(rows))),
+        countMadeFrom: (realmUrl, dependencies) =>
+          statement(
+            "count renderings by what they were made from",
+            sql<{ readonly count: number }>`SELECT count(*)::float8 AS count FROM realm_index i
+              WHERE i.realm_url = ${realmUrl} AND EXISTS (
+                SELECT FROM jsonb_array_elements(i.dependencies) AS d
+                JOIN unnest(${dependencies.map(({ realm }) => realm)}::text[],
+                  ${dependencies.map(({ asked }) => asked)}::text[]) AS of (realm, asked)
+                ON d->>'realm' = of.realm AND d->>'asked' = of.asked
+              )`
+          ).pipe(Effect.map(([row]) => row?.count ?? 0)),
         store: ({ dependencies, error, generation, hash, isolatedHtml, path, realmUrl, renderer }) =>
           statement(
             "store a rendering",
@@ -153,6 +190,24 @@ export class RealmIndexTable extends Context.Service<RealmIndexTable, {
               .toSorted((a, b) => a.path < b.path ? -1 : 1)
           ),
         read: (realmUrl, path) => database.read((tables) => Option.fromNullishOr(tables.index.get(realmUrl + path))),
+        outside: (realmUrl) =>
+          database.read((tables) => {
+            const found = new Map<string, Outside>()
+            for (const { dependencies } of of(tables.index, realmUrl)) {
+              for (const { asked, hash, path, realm } of dependencies) {
+                if (realm !== realmUrl) found.set(`${realm}\0${path}\0${asked}\0${hash}`, { realm, path, asked, hash })
+              }
+            }
+            return Array.from(found.values()).slice(0, outsideLimit)
+          }),
+        countMadeFrom: (realmUrl, dependencies) =>
+          database.read((tables) =>
+            of(tables.index, realmUrl).filter((row) =>
+              row.dependencies.some(({ asked, realm }) =>
+                dependencies.some((one) => one.realm === realm && one.asked === asked)
+              )
+            ).length
+          ),
         store: (row) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             database.write((tables) => {

@@ -200,6 +200,15 @@ const migrations = Migrator.fromRecord({
     yield* sql`CREATE INDEX transpiled_contents_age ON transpiled_contents (used_at)`
     // A realm whose contents must not be reused by others, or not those of before an explicit invalidation.
     yield* sql`ALTER TABLE realm_generations ADD COLUMN reuse_salt text NOT NULL DEFAULT ''`
+  }),
+  "0010_renderings_anew": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // What was rendered before each rendering had a thread of its own may hold what another one left.
+    yield* sql`INSERT INTO jobs (kind, realm_url, generation)
+      SELECT 'reindex', realm_url, generation FROM realm_generations g
+      WHERE state = 'live' AND EXISTS (SELECT FROM realm_index i WHERE i.realm_url = g.realm_url)
+      ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO NOTHING`
+    yield* sql`DELETE FROM realm_index`
   })
 })
 

@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as fs from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
 import { runCommand } from "./runCommand.ts"
 
 describe("the command line", () => {
@@ -57,6 +60,22 @@ describe("the command line", () => {
       assert.strictEqual(exitCode, 1)
       assert.match(stderr, /^error: cannot read the realms directory \/nowhere\/at\/all \(it does not exist\)/)
     }))
+
+  it.effect("refuses to start a worker without a database of replicas, and makes none", () =>
+    Effect.gen(function*() {
+      const home = yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "lockstep-worker-"))),
+        (home) => Effect.sync(() => fs.rmSync(home, { recursive: true, force: true }))
+      )
+      for (const dataDir of [home, path.join(home, "mistyped")]) {
+        const { exitCode, stderr, stdout } = yield* runCommand(["worker", "--data-dir", dataDir])
+        assert.strictEqual(exitCode, 1)
+        assert.include(stderr, `no database of replicas in the data directory ${dataDir}: give`)
+        assert.include(stderr, "--database-url")
+        assert.strictEqual(stdout, "")
+      }
+      assert.deepStrictEqual(fs.readdirSync(home), [])
+    }).pipe(Effect.scoped))
 
   it.effect("refuses a data directory that is a file", () =>
     Effect.gen(function*() {

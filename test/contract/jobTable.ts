@@ -65,7 +65,9 @@ export const jobTable = <E>(name: string, table: Layer.Layer<JobTable, E>) =>
           yield* jobs.enqueue("reindex", realmUrl, 2)
           assert.deepStrictEqual(yield* claimOf(realmUrl, "other"), Option.none())
           assert.strictEqual(yield* jobs.renew(claimed.id, "w", 60_000, { indexed: 1, total: 2 }), "superseded")
+          assert.deepStrictEqual(yield* jobs.lastDone(realmUrl), Option.none())
           assert.isTrue(yield* jobs.finish(claimed.id, "w", { indexed: 2, total: 2 }))
+          assert.deepStrictEqual(yield* jobs.lastDone(realmUrl), Option.some({ generation: 1, total: 2 }))
           assert.strictEqual(Option.getOrThrow(yield* claimOf(realmUrl, "other")).generation, 2)
         }),
       alone

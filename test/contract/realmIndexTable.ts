@@ -45,6 +45,28 @@ export const realmIndexTable = <E>(name: string, tables: Layer.Layer<RealmIndexT
         assert.deepStrictEqual(yield* index.read(realmUrl, "bob.json"), Option.none())
       }))
 
+    it.effect("what renderings were made from in other realms is told once, and who was made from it is counted", () =>
+      Effect.gen(function*() {
+        const index = yield* RealmIndexTable
+        const realmUrl = yield* liveRealm
+        const own = { realm: realmUrl, path: "own.ts", asked: "own", hash: "o" }
+        const base = { realm: freshRealm(), path: "base.ts", asked: "base", hash: "b" }
+        const missing = { realm: freshRealm(), path: "none", asked: "none", hash: null }
+        const at = (generation: number, ...all: ReadonlyArray<typeof own | typeof missing>) =>
+          all.map((one) => ({ ...one, generation }))
+        yield* index.store(rowOf(realmUrl, { path: "a.json", dependencies: at(1, own, base) }))
+        yield* index.store(rowOf(realmUrl, { path: "b.json", dependencies: at(2, base, missing) }))
+        yield* index.store(rowOf(realmUrl, { path: "c.json", dependencies: at(3, own) }))
+        const found = (yield* index.outside(realmUrl)).toSorted((a, b) => a.path < b.path ? -1 : 1)
+        assert.deepStrictEqual(found, [base, missing])
+        assert.strictEqual(yield* index.countMadeFrom(realmUrl, [base]), 2)
+        assert.strictEqual(yield* index.countMadeFrom(realmUrl, [missing]), 1)
+        assert.strictEqual(yield* index.countMadeFrom(realmUrl, [base, missing]), 2)
+        assert.strictEqual(yield* index.countMadeFrom(realmUrl, [{ ...base, asked: "other" }]), 0)
+        assert.strictEqual(yield* index.countMadeFrom(realmUrl, []), 0)
+        assert.deepStrictEqual(yield* index.outside(freshRealm()), [])
+      }))
+
     it.effect("an older job's result never replaces a newer one's, and one of the same job does (I1)", () =>
       Effect.gen(function*() {
         const index = yield* RealmIndexTable

@@ -55,7 +55,11 @@ it.live(
         `new (require("node:sqlite").DatabaseSync)(${JSON.stringify(`${directory}/written`)}); return "written"`,
         `return String(require("child_process").execSync("id"))`,
         `new (require("worker_threads").Worker)("", { eval: true }); return "started"`,
-        `return String(require("inspector").open(0))`
+        `return String(require("inspector").open(0))`,
+        `new (require("inspector").Session)().connectToMainThread(); return "connected"`,
+        `return require("fs").readFileSync("/proc/self/mem").toString()`,
+        `return require("fs").readFileSync("/proc/self/environ", "utf8")`,
+        `return String(process.binding("fs"))`
       ]
       for (const body of denied) {
         const outcome = yield* rendering(body)
@@ -104,7 +108,7 @@ it.live(
           "for (;;) process.getBuiltinModule('fs').writeSync(1, 'x'.repeat(1e6))",
           "for (;;) process.getBuiltinModule('fs').writeSync(1, '{\"need\":\"http://realm.test/r/person\"}\\n')",
           "process.stdout.write('nonsense\\n'); return new Promise(() => {})",
-          "const all = []; for (;;) all.push(Buffer.alloc(1e8, 1))",
+          "const { Buffer } = require('buffer'); const all = []; for (;;) all.push(Buffer.alloc(1e8, 1))",
           "process.abort()",
           "process.exit(1)"
         ]
@@ -115,4 +119,70 @@ it.live(
       }
     }),
   120_000
+)
+
+it.live(
+  "code that has escaped breaks the process for no rendering but its own",
+  () =>
+    Effect.gen(function*() {
+      const fs = `const fs = require("fs")`
+      for (
+        const body of [
+          `${fs}; for (let fd = 0; fd < 3; fd++) fs.closeSync(fd); return ""`,
+          `${fs}; for (let fd = 63; fd >= 0; fd--) try { fs.closeSync(fd) } catch {}; return ""`,
+          // What it does as late as it can.
+          `${fs}; for (let fd = 63; fd >= 0; fd--) fs.close(fd, () => {}); return ""`,
+          `setInterval(() => process.exit(), 1); return ""`,
+          `require("v8").setFlagsFromString("--stack-size=50"); return ""`,
+          `require("os").setPriority(process.pid, 19); return ""`,
+          `process.title = "x"; return ""`,
+          `new BroadcastChannel("x").postMessage({ html: "HACKED" }); return ""`,
+          `for (let i = 0; i < 8; i++) require("crypto").scrypt("a", "b", 64, { N: 2 ** 17, maxmem: 2 ** 30 }, () => {}); return ""`
+        ]
+      ) {
+        // The next one is well: `rendering` sees to that.
+        yield* rendering(body)
+      }
+    }),
+  180_000
+)
+
+it.live(
+  "a rendering finds no trace of another in the process, even where it has escaped",
+  () =>
+    Effect.gen(function*() {
+      const { open } = yield* Prerenderer
+      const renderer = yield* open
+      const left = {
+        title: "process.title = 'secret'",
+        priority: "require('os').setPriority(process.pid, 19)",
+        memory: `const { Buffer } = require("buffer")
+          globalThis.kept = Array.from({ length: 100 }, () => Buffer.alloc(70_000, "secret"))`,
+        flags: "require('v8').setFlagsFromString('--expose-gc')"
+      }
+      const looking = escaped(`
+        const { Buffer } = require("buffer")
+        const all = Array.from({ length: 300 }, () => Buffer.allocUnsafeSlow(70_000))
+        return Object.entries({
+          title: process.title.includes("secret"),
+          priority: require("os").getPriority(process.pid) === 19,
+          memory: all.some((buffer) => buffer.some((byte) => byte !== 0)),
+          flags: typeof gc !== "undefined",
+          arguments: process.argv.length > 2
+        }).filter(([, found]) => found).map(([name]) => name).join()`)
+      for (const [what, body] of Object.entries(left)) {
+        const outcome = yield* Effect.result(
+          renderer.render(person, () => Effect.succeed(escaped(`${body}; return "done"`)))
+        )
+        // V8's flags cannot be changed: who tries ends its process.
+        assert.strictEqual(
+          outcome._tag,
+          what === "flags" ? "Failure" : "Success",
+          `${what}: ${JSON.stringify(outcome)}`
+        )
+        const found = yield* renderer.render(person, () => Effect.succeed(looking))
+        assert.deepStrictEqual(found, Option.some(""), what)
+      }
+    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 5000 }))),
+  60_000
 )

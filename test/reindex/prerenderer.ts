@@ -48,6 +48,69 @@ const malicious: Readonly<Record<string, string>> = {
   "a deep object": "const o = {}; let p = o; for (let i = 0; i < 1e5; i++) p = p.a = {}; return o"
 }
 
+/** What code may leave behind in what it can reach from where it runs. `mark` says what a rendering finds of others. */
+const pollution: Readonly<Record<string, { readonly body: string; readonly mark: string }>> = {
+  "a property of URL, by mistake": { body: "(URL.log ??= []).push(model.name)", mark: "URL.log" },
+  "a property of TextEncoder": { body: "TextEncoder.who = 'HACKED'", mark: "TextEncoder.who" },
+  "a property of structuredClone": { body: "structuredClone.who = 'HACKED'", mark: "structuredClone.who" },
+  "a method of URL": {
+    body: "Object.defineProperty(URL.prototype, 'href', { get: () => 'HACKED' })",
+    mark: "new URL('http://realm.test/').href === 'http://realm.test/' ? undefined : 'HACKED'"
+  },
+  "TextEncoder's own method": {
+    body: "TextEncoder.prototype.encode = () => ({ length: -1 })",
+    mark: "new TextEncoder().encode('a').length === 1 ? undefined : 'HACKED'"
+  },
+  "JSON": {
+    body: "JSON.parse = () => ({ name: 'HACKED' }); JSON.stringify = () => 'HACKED'",
+    mark: "JSON.stringify(1) === '1' ? undefined : 'HACKED'"
+  },
+  "promises": {
+    body: "Promise.prototype.then = function (done) { done('HACKED') }",
+    mark: "await Promise.resolve(undefined)"
+  },
+  "the prototype of a class's prototype": {
+    body: "let p = URL; while (Object.getPrototypeOf(p)) p = Object.getPrototypeOf(p); p.who = 'HACKED'",
+    mark: "(URL.who ?? ({}).who)"
+  }
+}
+
+/** Leaves the context by an error that is not of it, where one comes from outside. */
+const outside = `
+  const error = await import("node:fs").catch((error) => error)
+  const outside = error.constructor.constructor("return globalThis")()
+  const builtin = (name) => outside.process?.getBuiltinModule(name)
+`
+
+/** What code that is outside may rewrite, of what results are told with; or say in others' name. */
+const rewriting: Readonly<Record<string, string>> = {
+  "JSON": `outside.JSON.stringify = () => '{"html":"HACKED"}'; outside.JSON.parse = () => ({ html: "HACKED" })`,
+  "the standard output": `if (outside.process) {
+    const { write } = outside.process.stdout
+    outside.process.stdout.write = function (text) { return write.call(this, text.replace(/<b>Ada/g, "<b>HACKED")) }
+  }`,
+  "fs.writeSync": `const fs = builtin("fs")
+    if (fs) {
+      const { writeSync } = fs
+      fs.writeSync = (to, text) => writeSync(to, String(text).replace(/<b>Ada/g, "<b>HACKED"))
+      builtin("module").syncBuiltinESMExports()
+    }`,
+  "ports": `for (const port of [outside.MessagePort?.prototype, builtin("worker_threads")?.parentPort]) {
+      const post = port?.postMessage
+      if (post) port.postMessage = function () { return post.call(this, { html: "HACKED" }) }
+    }`,
+  "promises": "outside.Promise.prototype.then = function (done) { done?.('HACKED') }",
+  "every object": "Object.assign(outside.Object.prototype, { html: 'HACKED', need: 'HACKED', failure: 'HACKED' })",
+  "what it says itself": `builtin("worker_threads")?.parentPort?.postMessage({ html: "HACKED" })
+    for (const message of [{ here: true }, { begun: true }, { ready: true }, null, "HACKED", { html: 1 }]) {
+      builtin("worker_threads")?.parentPort?.postMessage(message)
+    }`,
+  "lines in others' name": `builtin("fs")?.writeSync(1, '{"html":"HACKED"}\\n{"html":"HACKED"}\\n{"ready":true}\\n')`,
+  "the lines of a whole rendering": `builtin("fs")?.writeSync(1,
+    '{"html":"HACKED"}\\n{"begun":true}\\n{"html":"HACKED"}\\n{"begun":true}\\n{"html":"HACKED"}\\n')`,
+  "lines that come late": `for (let i = 0; i < 200; i++) builtin("fs")?.write(1, '{"html":"HACKED"}\\n', () => {})`
+}
+
 // Each starts processes, and all have deadlines.
 const alone = { concurrent: false, timeout: 60_000 }
 
@@ -128,6 +191,46 @@ export const prerenderer = <E>(name: string, prerenderers: Layer.Layer<Prerender
           assert.deepStrictEqual(yield* renderer.render(person, loader(modules)), Option.some("1"))
         }
       }).pipe(Effect.scoped), alone)
+
+    for (const [what, { body, mark }] of Object.entries(pollution)) {
+      it.effect(`renderings do not see what others did to ${what}`, () =>
+        Effect.gen(function*() {
+          const { open } = yield* Prerenderer
+          const renderer = yield* open
+          const finds = `export class Person { static async isolated(model) { return String(${mark}) + model.name } }`
+          yield* Effect.result(renderer.render(person, loader(classOf(`${body}; return "evil"`))))
+          assert.deepStrictEqual(yield* renderer.render(person, loader({ person: finds })), Option.some("undefinedAda"))
+        }).pipe(Effect.scoped), alone)
+    }
+
+    for (const [what, body] of Object.entries(rewriting)) {
+      it.effect(
+        `code that has left its context and rewrites ${what} changes no other rendering`,
+        () =>
+          Effect.gen(function*() {
+            const { open } = yield* Prerenderer
+            const renderer = yield* open
+            const evil = `export class Person { static async isolated() { ${outside}; ${body}; return "evil" } }`
+            yield* Effect.result(renderer.render(person, loader({ person: evil })))
+            for (let round = 0; round < 2; round++) {
+              assert.deepStrictEqual(yield* renderer.render(person, loader(well)), Option.some("<b>Ada</b>"))
+            }
+          }).pipe(Effect.scoped),
+        alone
+      )
+    }
+
+    it.effect("what is not HTML, and what is thrown, is named in good English", () =>
+      Effect.gen(function*() {
+        const said = (body: string) => Effect.map(Effect.flip(rendered(classOf(body))), ({ detail }) => detail)
+        assert.match(yield* said("return {}"), /returned an object, not a string/)
+        assert.match(yield* said("return undefined"), /returned undefined, not a string/)
+        assert.match(yield* said("return null"), /returned null, not a string/)
+        assert.match(yield* said("return []"), /returned an array, not a string/)
+        assert.match(yield* said("return () => 1"), /returned a function, not a string/)
+        assert.match(yield* said("throw null"), /it threw null/)
+        assert.match(yield* said("throw undefined"), /it threw undefined/)
+      }), alone)
 
     for (const [what, body] of Object.entries(malicious)) {
       it.effect(`${what} costs its own entry only`, () =>

@@ -207,7 +207,11 @@ type Namespace = Readonly<Record<string, unknown>>
 /** Runs in the page. It is sent there as text: nothing of this module is there, nor may it have an import. */
 const inPage = async (given: Given, load: (url: string) => Promise<Namespace>): Promise<Rendered> => {
   const html = (result: unknown): Rendered => {
-    const type = result === null ? "null" : Array.isArray(result) ? "an array" : `a ${typeof result}`
+    const type = result === null || result === undefined
+      ? String(result)
+      : Array.isArray(result)
+      ? "an array"
+      : `${typeof result === "object" ? "an" : "a"} ${typeof result}`
     if (typeof result !== "string") throw new Error(`isolated() returned ${type}, not a string`)
     return result.length > given.outputLength
       ? { failure: `the HTML has ${result.length} characters; ${given.outputLength} are allowed`, output: true }
@@ -231,7 +235,8 @@ const inPage = async (given: Given, load: (url: string) => Promise<Namespace>): 
       const { message, name } = error as Error
       return { failure: typeof message === "string" ? `${name}: ${message}`.slice(0, 2000) : String(error) }
     } catch {
-      return { failure: "it threw something that cannot be described" }
+      const nothing = error === null || error === undefined
+      return { failure: nothing ? `it threw ${String(error)}` : "it threw something that cannot be described" }
     }
   }
 }

@@ -1,23 +1,36 @@
 import { type ChildProcess, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
 import { Cause, Clock, Data, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
 import { type LoadModule, type Renderable, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
-import { FromProcess, type ToProcess } from "./Messages.ts"
+import { type Beginning, FromProcess, type ToProcess } from "./Messages.ts"
 
 /** The process is gone, or says what it should not: what it wrote last tells why. */
 class Ended extends Data.TaggedError("Ended")<{ readonly detail: string; readonly wrote: string }> {}
 
-/** A process that renders one thing at a time. After any failure but `error` and `output` it is gone. */
+/** A rendering that has not begun is not to blame for what became of its process: another one before it is. */
+export class NotBegun extends Data.TaggedError("NotBegun")<{ readonly detail: string }> {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** A process that renders one thing at a time. It is of no use after any failure but `error` and `output`. */
 export interface IsolatedProcess {
   readonly render: (
     renderable: Renderable,
     load: LoadModule
-  ) => Effect.Effect<Option.Option<string>, RenderFailure>
+  ) => Effect.Effect<Option.Option<string>, RenderFailure | NotBegun>
 }
 
-/** What runs in there: its text, which travels on the command line, as the process can read no file. */
+/** What runs in there, in JavaScript: the process can read no file. */
 export interface Program {
-  readonly text: string
-  readonly type: "module" | "module-typescript"
+  /** Runs in the main thread, from the command line. */
+  readonly supervisor: string
+  /** Runs in a thread for each rendering. */
+  readonly thread: string
 }
 
 export interface IsolatedProcessOptions {
@@ -40,25 +53,33 @@ export const start = Effect.fnUntraced(function*(
   const allowance = 6 * limits.outputLength + 4096 * limits.modules
   let said = 0
   let wrote = ""
-  const end = (detail: string) => Queue.failCauseUnsafe(inbox, Cause.fail(new Ended({ detail, wrote })))
-
+  // Node lets threads read the directory that the process runs in, whatever their permissions (26.10, 22.19): an empty one.
+  const cwd = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => mkdtempSync(path.join(tmpdir(), "lockstep-rendering-")),
+      catch: (cause) => new RenderFailure({ reason: "unavailable", detail: `no directory to run in: ${String(cause)}` })
+    }),
+    (cwd) => Effect.ignore(Effect.try(() => rmdirSync(cwd)))
+  )
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => run(options)),
+    Effect.sync(() => run(options, cwd)),
     (child) => Effect.sync(() => kill(child))
   )
-  const flooded = () => {
+  const end = (detail: string) => void Queue.failCauseUnsafe(inbox, Cause.fail(new Ended({ detail, wrote })))
+  const expel = (detail: string) => {
     kill(child)
-    end("it writes without end")
+    end(detail)
   }
+  const word = randomBytes(16).toString("hex")
   let rest = ""
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     said += chunk.length
-    if (said > allowance) return flooded()
+    if (said > allowance) return expel("it writes without end")
     const lines = (rest + chunk).split("\n")
     rest = lines.pop() ?? ""
     for (const line of lines) {
-      const message = decode(line)
-      if (Result.isFailure(message)) return flooded()
+      const message = decode(line.startsWith(word) ? line.slice(word.length) : "")
+      if (Result.isFailure(message)) return expel("something else wrote in its name")
       Queue.offerUnsafe(inbox, message.success)
     }
   })
@@ -70,22 +91,24 @@ export const start = Effect.fnUntraced(function*(
   child.once("error", (error) => end(error.message))
   child.once("close", (code, signal) => end(`it ended (${signal ?? `code ${code}`})`))
 
-  const tell = (message: ToProcess) => Effect.sync(() => void child.stdin?.write(`${JSON.stringify(message)}\n`))
+  const tell = (message: Beginning | ToProcess) =>
+    Effect.sync(() => void child.stdin?.write(`${JSON.stringify(message)}\n`))
 
   // What was forced out must not be awaited, and an answer that comes too late must not be taken for the next one's.
-  const take = (millis: number) =>
-    Queue.take(inbox).pipe(
-      Effect.timeoutOrElse({
-        duration: Math.max(1, millis),
-        orElse: () =>
-          Effect.suspend(() => {
-            kill(child)
-            return Effect.fail(
-              new RenderFailure({ reason: "timeout", detail: `it took longer than ${limits.timeoutMillis} ms` })
-            )
-          })
-      }),
-      Effect.catchTag("Ended", ({ detail, wrote }) => Effect.fail(ending(detail, wrote)))
+  const take = (millis: number, late: string) =>
+    Queue.take(inbox).pipe(Effect.timeoutOrElse({
+      duration: Math.max(1, millis),
+      orElse: () =>
+        Effect.suspend(() => {
+          kill(child)
+          return Effect.fail(new RenderFailure({ reason: "timeout", detail: late }))
+        })
+    }))
+
+  const answered = (expected: "ready" | "begun") =>
+    take(startMillis, `it does not answer within ${startMillis} ms`).pipe(
+      Effect.filterOrFail((message) => expected in message, () => ({ detail: "it does not begin well" })),
+      Effect.mapError(({ detail }) => new NotBegun({ detail }))
     )
 
   const render: IsolatedProcess["render"] = Effect.fnUntraced(function*({ model, module, name }, load) {
@@ -97,10 +120,15 @@ export const start = Effect.fnUntraced(function*(
         ...(model === undefined ? {} : { model: JSON.stringify(model) })
       }
     })
+    yield* answered("begun")
     let left = limits.timeoutMillis
     for (let modules = 0;;) {
       const from = yield* Clock.currentTimeMillis
-      const message = yield* take(left)
+      const message = yield* Effect.catchTag(
+        take(left, `it took longer than ${limits.timeoutMillis} ms`),
+        "Ended",
+        ({ detail, wrote }) => Effect.fail(ending(detail, wrote))
+      )
       left -= (yield* Clock.currentTimeMillis) - from
       if ("html" in message) return yield* bounded(message.html, limits)
       if ("none" in message) return Option.none()
@@ -125,8 +153,9 @@ export const start = Effect.fnUntraced(function*(
     }
   }, Effect.onInterrupt(() => Effect.sync(() => kill(child))))
 
-  const ready = yield* take(startMillis)
-  if (!("ready" in ready)) return yield* new RenderFailure({ reason: "unavailable", detail: "it does not begin well" })
+  const { heapMb, outputLength } = limits
+  yield* tell({ word, thread: options.program.thread, heapMb, outputLength })
+  yield* Effect.mapError(answered("ready"), ({ detail }) => new RenderFailure({ reason: "unavailable", detail }))
   return { render }
 })
 
@@ -140,26 +169,30 @@ const ending = (detail: string, wrote: string) =>
     ? new RenderFailure({ reason: "memory", detail: "it needed more memory than it may have" })
     : new RenderFailure({ reason: "crash", detail: `its process is gone: ${detail}` })
 
-const run = ({ confinement, limits, program }: IsolatedProcessOptions): ChildProcess => {
+const run = ({ confinement, limits, program }: IsolatedProcessOptions, cwd: string): ChildProcess => {
   const [command, ...args] = [
     ...confinement.length === 0 ? [] : [...confinement, "env", "-i"],
     process.execPath,
     "--permission",
+    // For the supervisor alone: its threads have permissions of their own, without this one.
+    "--allow-worker",
     "--experimental-vm-modules",
     "--no-warnings",
     "--no-addons",
     "--no-experimental-sqlite",
     "--disable-wasm-trap-handler",
+    // Threads share the process: its flags, and the memory that one of them has given back.
+    "--freeze-flags-after-init",
+    "--zero-fill-buffers",
     `--max-old-space-size=${limits.heapMb}`,
-    `--input-type=${program.type}`,
+    "--input-type=module",
     "--eval",
-    program.text,
-    String(limits.outputLength)
+    program.supervisor
   ]
   // A group of its own: signals that it sends to its group stay in it, and ours reach all of it.
   // The tools of the confinement are looked up in PATH. The program itself gets an empty environment.
   const env = confinement.length === 0 ? {} : { PATH: "/usr/bin:/bin:/usr/sbin:/sbin" }
-  return spawn(command, args, { cwd: "/", env, stdio: "pipe", detached: true })
+  return spawn(command, args, { cwd, env, stdio: "pipe", detached: true })
 }
 
 const kill = ({ pid }: ChildProcess) => {

@@ -7,8 +7,8 @@ export interface Confinement {
   readonly leaves: string
 }
 
-/** Address space of the whole process, in bytes. V8 reserves much more than it uses, and starts within half of this. */
-const addressSpace = 2_000_000_000
+/** Address space of the whole process, in bytes. V8 reserves much more than it uses: with two threads, two of these three. */
+const addressSpace = 3_000_000_000
 
 // "nobody", on every system that has these tools.
 const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -26,7 +26,7 @@ export const confinements = (): ReadonlyArray<Confinement> => {
   const root = process.getuid?.() === 0
   const user = root ? nobody : []
   const alone = root ? ["unshare", ...namespaces] : ["unshare", "--user", "--map-current-user", ...namespaces]
-  const bare = { command: [], leaves: "sending signals to this process, and 2 GB or more of buffers" }
+  const bare = { command: [], leaves: "sending signals to this process, and 3 GB or more of buffers" }
   if (process.platform !== "linux") return [bare]
   return [
     { command: ["setpriv", "--pdeathsig=KILL", ...alone, ...bound, ...user, ...limited], leaves: "" },

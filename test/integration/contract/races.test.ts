@@ -133,3 +133,24 @@ it.live("ten replicas that migrate a new database at once all succeed", () =>
       assert.strictEqual(persistence.get(logged), "p", logged)
     }
   }))
+
+it.live("renderings that may hold what another one left are removed, and their realms are rendered again", () =>
+  Effect.gen(function*() {
+    const client = PgClient.layer({ url: yield* temporaryDatabase, maxConnections: 1 })
+    yield* Effect.gen(function*() {
+      yield* migrate
+      const sql = yield* SqlClient.SqlClient
+      for (const name of ["rendered", "other", "gone"]) {
+        yield* sql`INSERT INTO realm_generations
+          (realm_url, generation, state, directory, wipe_floor, definition_floor, changed_xid)
+          VALUES (${name}, 7, ${name === "gone" ? "gone" : "live"}, 'd', 0, 0, pg_current_xact_id())`
+      }
+      yield* sql`INSERT INTO realm_index (url, realm_url, path, hash, renderer, generation)
+        VALUES ('rendered/a', 'rendered', 'a', 'h', 'r', 7), ('gone/a', 'gone', 'a', 'h', 'r', 7)`
+      yield* sql`DELETE FROM lockstep_migrations WHERE migration_id >= 10`
+      yield* migrate
+      assert.deepStrictEqual(yield* sql`SELECT url FROM realm_index`, [])
+      const jobs = yield* sql`SELECT kind, realm_url, generation::int AS generation, state FROM jobs`
+      assert.deepStrictEqual(jobs, [{ kind: "reindex", realm_url: "rendered", generation: 7, state: "waiting" }])
+    }).pipe(Effect.provide(client))
+  }))

@@ -147,6 +147,59 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
       assert.strictEqual(mended?.isolated_html, htmlOf(1, "nowhere"))
     }), 90_000)
 
+  it.effect(
+    "a realm is not ready while what it was made from in another realm has moved on",
+    () =>
+      Effect.gen(function*() {
+        const { first, publish, realm, unused } = yield* Fleet
+        const base = yield* realm({ "base.ts": "export const base = 1" })
+        const source = yield* realm({
+          "person.ts": `import { base } from "${base.url}base"
+          export class Person { static isolated({ name }) { return name + base } }`,
+          "ada.json": person("ada"),
+          "grace.json": person("grace"),
+          "alone.json": person("alone", { module: "./alone", name: "Alone" }),
+          "alone.ts": "export class Alone { static isolated() { return 'alone' } }"
+        })
+        const target = unused()
+        expectStatus(yield* publish(source, target), 202)
+        yield* ready(first, target)
+        assert.strictEqual(expectStatus(yield* first.ask(target.path("ada"), asHtml), 200).text, "ada1")
+        yield* first.ask(base.path("base.ts"), { method: "PUT", body: "export const base = 2" })
+        const moved = expectStatus(yield* first.ask(target.path("_readiness-check")), 503).json
+        assert.deepInclude(moved, { ready: false, indexed: 3, total: 5 })
+        // Asking has mended it: nobody has asked for the HTML.
+        yield* ready(first, target)
+        assert.strictEqual(expectStatus(yield* first.ask(target.path("ada"), asHtml), 200).text, "ada2")
+        // A module that is gone is what it is made from now.
+        yield* first.ask(base.path("base.ts"), { method: "DELETE" })
+        const gone = yield* first.ask(target.path("_readiness-check"), { headers: { accept: "text/event-stream" } })
+        assert.match(gone.text, /^data: \{"ready":false,"indexed":3,"total":5/m)
+        yield* ready(first, target)
+        expectProblem(yield* first.ask(target.path("ada"), asHtml), 422)
+      }),
+    90_000
+  )
+
+  it.effect(
+    "a version that is read, as each reindex does, is not taken for a realm that has left",
+    () =>
+      Effect.gen(function*() {
+        const { first, publish, realm, unused } = yield* Fleet
+        const source = yield* realm({ ...modules(1), "ada.json": person("ada") })
+        const target = unused()
+        const generation = expectStatus(yield* publish(source, target), 202).json["generation"]
+        yield* ready(first, target)
+        expectStatus(yield* first.ask(target.path(`@${String(generation)}/person.ts`)), 200)
+        const mounted = (yield* first.ask("/_status")).json["mounted"]
+        assert.isArray(mounted)
+        assert.include(mounted as ReadonlyArray<string>, target.url)
+        assert.isFalse((mounted as ReadonlyArray<string>).some((url) => url.includes("@")), JSON.stringify(mounted))
+        assert.notMatch(first.log(), /ounted \S*@/)
+      }),
+    60_000
+  )
+
   it.effect("readiness tells of progress, also as events", () =>
     Effect.gen(function*() {
       const { first, publish, realm, sql, unused } = yield* Fleet

@@ -1,6 +1,8 @@
-// Runs inside the isolated process, from `--eval`: the process can read no file, so nothing but `node:` is imported.
-// It answers lines of JSON on its standard output to lines of JSON on its standard input; see Messages.ts.
+// Runs in a thread of the isolated process, which is begun for one rendering and ended after it: what the code does to
+// this heap, it does to itself. The thread can read no file, so nothing but `node:` is imported. See Messages.ts.
+import * as fs from "node:fs"
 import * as vm from "node:vm"
+import { parentPort, Worker, workerData } from "node:worker_threads"
 
 // What permissions do not cover. Namespaces make it harmless where the system has them.
 const host: NodeJS.Process & { _kill?: unknown; _debugProcess?: unknown; reallyKill?: unknown } = process
@@ -8,14 +10,28 @@ host.kill = () => true
 delete host._kill
 delete host._debugProcess
 
+// Threads' permissions differ between Nodes: where one may more than it should, there is no renderer.
+for (
+  const forbidden of [
+    () => fs.readdirSync("/"),
+    () => fs.readFileSync(host.execPath),
+    () => new Worker("", { eval: true })
+  ]
+) {
+  try {
+    forbidden()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_ACCESS_DENIED") continue
+  }
+  process.exit(1)
+}
+
 type Reply = { readonly code: string } | { readonly failure: string }
 
-const stdout = process.stdout
-const limits = { outputLength: Number(process.argv[1]) }
-const say = (message: object) => stdout.write(JSON.stringify(message) + "\n")
+const limits: { readonly outputLength: number } = workerData
+const say = (message: object) => parentPort?.postMessage(message)
 const waiting = new Map<string, Array<(reply: Reply) => void>>()
 const stringify = JSON.stringify
-const parse = JSON.parse
 
 const ask = (url: string) =>
   new Promise<Reply>((resolve) => {
@@ -37,7 +53,7 @@ const globals: Record<string, unknown> = {
   btoa
 }
 
-/** Links a module and what it imports in a context of its own: renderings share no state. */
+/** Links a module and what it imports in a context that has the language, and of Node only `globals`. */
 const makeLinker = () => {
   const context = vm.createContext(vm.constants.DONT_CONTEXTIFY)
   Object.assign(context, globals)
@@ -113,7 +129,10 @@ const html = (result: unknown) => {
   return { html: result }
 }
 
-const describe = (value: unknown) => value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`
+const describe = (value: unknown) => {
+  if (value === null || value === undefined) return String(value)
+  return Array.isArray(value) ? "an array" : `${typeof value === "object" ? "an" : "a"} ${typeof value}`
+}
 
 const told = (error: unknown): string => {
   try {
@@ -122,15 +141,20 @@ const told = (error: unknown): string => {
     const where = /(?:https?:[^\s()]+:\d+:\d+)/.exec(String(stack))
     return `${String(name)}: ${message}${where === null ? "" : ` (${where[0]})`}`.slice(0, 2000)
   } catch {
-    return "it threw something that cannot be described"
+    return error === null || error === undefined
+      ? `it threw ${String(error)}`
+      : "it threw something that cannot be described"
   }
 }
 
 const onMessage = (message: {
+  readonly hello?: true
   readonly render?: { readonly module: string; readonly name?: string; readonly model?: string }
   readonly module?: { readonly url: string } & Reply
 }) => {
-  if (message.module !== undefined) {
+  if (message.hello !== undefined) {
+    say({ here: true })
+  } else if (message.module !== undefined) {
     const { url, ...reply } = message.module
     const resolvers = waiting.get(url) ?? []
     waiting.delete(url)
@@ -142,15 +166,7 @@ const onMessage = (message: {
   }
 }
 
-let rest = ""
-process.stdin.setEncoding("utf8")
-process.stdin.on("data", (chunk: string) => {
-  const lines = (rest + chunk).split("\n")
-  rest = lines.pop() ?? ""
-  for (const line of lines) onMessage(parse(line))
-})
-process.stdin.on("end", () => process.exit())
-// A promise that nobody waits for is the author's mistake, and no reason to lose the process.
+// A promise that nobody waits for is the author's mistake, and no reason to lose the thread.
 process.on("unhandledRejection", () => {})
 process.on("uncaughtException", () => {})
-say({ ready: true })
+parentPort?.on("message", onMessage)
