@@ -18,7 +18,10 @@ export const warm = Command.make(
   "warm",
   {
     url: urlArgument("URL", "of a realm, or of a directory of one; ends in a slash").pipe(
-      Argument.filter((url) => url.endsWith("/"), (url) => `${url} does not end in a slash`)
+      Argument.filter(
+        (url) => url.endsWith("/"),
+        (url) => `${url} is not the URL of a realm or directory: it ends in a slash`
+      )
     ),
     concurrency: Flag.Int("concurrency").pipe(
       Flag.withDescription("modules that are asked for at a time (8)"),

@@ -16,7 +16,7 @@ describe("the command line", () => {
     ["delete nonsense", "an http or https URL"],
     ["reindex nonsense", "an http or https URL"],
     ["definitions notaurl", "an http or https URL"],
-    ["warm http://localhost/notes", "does not end in a slash"],
+    ["warm http://localhost/notes", "it ends in a slash"],
     ["serve --port 70000", "a port from 0 to 65535"],
     ["serve", "a port from 0 to 65535", { LOCKSTEP_PORT: "all" }],
     ["serve --public-url modules.example", "an http or https URL"],

@@ -179,8 +179,11 @@ live(
         const { beyond, superClass } = yield* lookup(urlOf("globals"), name)
         assert.deepStrictEqual({ beyond, superClass }, { beyond: text, superClass: { text } })
       }
-      assert.deepStrictEqual((yield* lookup(urlOf("globals"), "D")).superClass, { text: "Ambient" })
       const here = (name: string) => ({ specifier: null, module: urlOf("globals.ts"), name })
+      assert.deepStrictEqual((yield* lookup(urlOf("globals"), "D")).superClass, {
+        text: "Ambient",
+        ref: here("Ambient")
+      })
       const { members = [], superClass } = yield* lookup(urlOf("globals"), "E")
       assert.deepStrictEqual(superClass, { text: "Own", ref: here("Own") })
       assert.deepStrictEqual(members.map(({ call, decorators }) => ({ call, decorators })), [

@@ -107,9 +107,7 @@ const declare = (scope: Map<string, Meaning>, statement: t.Statement) => {
     }
     return
   }
-  const declaration = statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration"
-    ? statement.declaration
-    : statement
+  const declaration = declarationOf(statement)
   if (!declaration) return
   for (const [name, meaning] of declarations(declaration)) keep(scope, name, described(statement, meaning))
 }
@@ -126,12 +124,18 @@ const described = (statement: t.Statement, meaning: Meaning): Meaning => {
 /** A class without a name is known by this one, as in the language's own specification. */
 const noName = "*default*"
 
-/** The values that a module declares. */
-const namesOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<string> => {
-  const scope = new Map<string, Meaning>()
-  for (const statement of body) declare(scope, statement)
-  return Array.from(scope).flatMap(([name, { kind }]) => kind === "type" || kind === "re-export" ? [] : [name])
-}
+/** The values that a module declares, `declare`d ones too. */
+const namesOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<string> =>
+  body.flatMap((statement) => {
+    const declaration = declarationOf(statement)
+    const isType = declaration?.type === "TSInterfaceDeclaration" || declaration?.type === "TSTypeAliasDeclaration"
+    return declaration == null || isType ? [] : declarations(declaration).map(([name]) => name)
+  })
+
+const declarationOf = (statement: t.Statement): t.Node | null | undefined =>
+  statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration"
+    ? statement.declaration
+    : statement
 
 /** The module's own classes: declared, the default export, and those that a constant is made of. */
 const classesOf = (body: ReadonlyArray<t.Statement>, code: string): ReadonlyMap<string, ClassShape> => {
