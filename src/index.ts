@@ -54,7 +54,7 @@ export { Invalidation, type Target, type Wait } from "./lifecycle/Invalidation.t
 export { noticeEdits } from "./lifecycle/notice.ts"
 export { publish, type PublishRequest } from "./lifecycle/publish.ts"
 export { deleteRealm, unpublish } from "./lifecycle/retire.ts"
-export { deleteAllFiles, deleteFile, editAtomically, putFile } from "./lifecycle/write.ts"
+export { deleteAllFiles, deleteFile, editAtomically, type Expectation, putFile } from "./lifecycle/write.ts"
 
 export { type ChromiumOptions, layerChromium } from "./reindex/chromium/layer.ts"
 export { layerIsolated } from "./reindex/isolated/layer.ts"

@@ -120,32 +120,32 @@ const management = HttpApiGroup.make("management", { topLevel: true })
   .add(HttpApiEndpoint.post("createRealm", "/_create-realm", {
     payload: Schema.Struct({ name: Schema.String, from: Schema.optionalKey(Schema.String) }),
     success: Created.pipe(HttpApiSchema.status(201)),
-    error: [problem(409), problem(503)]
+    error: [problem(403), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("publishRealm", "/_publish-realm", {
     payload: Schema.Struct({ sourceRealmURL: url, publishedRealmURL: url }),
     success: Published.pipe(HttpApiSchema.status(202)),
-    error: [problem(404), problem(409), problem(503)]
+    error: [problem(403), problem(404), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("unpublishRealm", "/_unpublish-realm", {
     payload: Schema.Struct({ publishedRealmURL: url }),
     success: Retired,
-    error: [problem(404), problem(409), problem(503)]
+    error: [problem(403), problem(404), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("deleteRealm", "/_delete-realm", {
     payload: Schema.Struct({ realmURL: url }),
     success: Retired,
-    error: [problem(404), problem(503)]
+    error: [problem(403), problem(404), problem(503)]
   }))
   .add(HttpApiEndpoint.post("invalidate", "/_invalidate", {
     payload: Schema.Struct({ realmURL: url, path: Schema.optionalKey(Schema.String) }),
     success: Invalidated,
-    error: [problem(404), problem(503)]
+    error: [problem(403), problem(404), problem(503)]
   }))
   .add(HttpApiEndpoint.post("reindex", "/_reindex", {
     payload: Schema.Struct({ realmURL: url }),
     success: Invalidated.pipe(HttpApiSchema.status(202)),
-    error: [problem(404), problem(503)]
+    error: [problem(403), problem(404), problem(503)]
   }))
   .add(HttpApiEndpoint.get("realms", "/_realms", { success: Realms, error: problem(503) }))
   .add(HttpApiEndpoint.get("status", "/_status", { success: Status }))

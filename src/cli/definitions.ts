@@ -1,9 +1,10 @@
-import { Effect, Option } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import { HttpClientRequest } from "effect/http"
 import { Definitions, Realms } from "../api/Api.ts"
-import { isFault } from "../domain/Definition.ts"
-import { clientFlags, decodeAnswer, get, getFrom, print } from "./client.ts"
+import { type DefinitionFault, isFault } from "../domain/Definition.ts"
+import { clientFlags, decodeAnswer, get, getFrom } from "./client.ts"
+import { urlArgument } from "./urlArgument.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { table } from "./table.ts"
 
@@ -11,7 +12,7 @@ import { table } from "./table.ts"
 export const definitions = Command.make(
   "definitions",
   {
-    module: Argument.String("MODULE_URL").pipe(Argument.withDescription("a module; its extension may be left out")),
+    module: urlArgument("MODULE_URL", "a module; its extension may be left out"),
     name: Argument.String("NAME").pipe(
       Argument.withDescription("one of its exports, shown with its members"),
       Argument.optional
@@ -28,15 +29,23 @@ export const definitions = Command.make(
       // The server is asked for the realm by its `Host`, whatever its own address is.
       HttpClientRequest.setHeader("host", new URL(realm).host)
     )
-    yield* print({ json, server }, yield* getFrom(server, question), Definitions, describeDefinitions)
+    const body = yield* getFrom(server, question)
+    const answer = yield* decodeAnswer(server, body, Definitions)
+    const fault = answer.error ?? (Option.isSome(name) ? answer.definitions.find(isFault)?.error : undefined)
+    // A script takes the answer, and everybody the exit code.
+    if (json) yield* Console.log(body)
+    if (fault !== undefined) {
+      const subject = Option.match(name, { onNone: () => "", onSome: (each) => `${each} of ` })
+      return yield* new CommandFailed({
+        message: `${subject}${answer.module} cannot be described: ${faultText(fault)}`
+      })
+    }
+    if (!json) yield* Console.log(describeDefinitions(answer))
   })
 ).pipe(Command.withDescription("Show what a module exports, with inherited members"))
 
 /** The realm that the module lies in, among those that are served. */
 const realmOf = Effect.fnUntraced(function*(server: string, module: string) {
-  if (!URL.canParse(module)) {
-    return yield* new CommandFailed({ message: `${module} is not a URL; a module's begins with its realm's` })
-  }
   const { href } = new URL(module)
   const { realms } = yield* decodeAnswer(server, yield* get(server, "/_realms"), Realms)
   const found = realms.find(({ url }) => href.startsWith(url))
@@ -51,8 +60,7 @@ const realmOf = Effect.fnUntraced(function*(server: string, module: string) {
 type Answer = typeof Definitions.Type
 
 /** A table of exports; of a single class, its members as well. */
-export const describeDefinitions = ({ definitions, dependencies, error, module }: Answer): string => {
-  if (error !== null) return `${module} has no definitions: ${error.detail}${at(error.line)}`
+export const describeDefinitions = ({ definitions, dependencies, module }: Answer): string => {
   if (definitions.length === 0) return `${module} exports nothing`
   const blocks = [
     table(
@@ -87,7 +95,7 @@ export const describeDefinitions = ({ definitions, dependencies, error, module }
   return blocks.join("\n\n")
 }
 
-const at = (line: number | null) => line === null ? "" : ` (line ${line})`
+const faultText = ({ detail, line }: DefinitionFault) => line === null ? detail : `${detail} (line ${line})`
 
 /** The place, short where it is the module itself. */
 const declared = (ref: { readonly module: string; readonly name: string }, module: string, line: number): string =>

@@ -1,13 +1,14 @@
 import { Effect } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Command } from "effect/cli"
 import { Retired } from "../api/Api.ts"
 import { acknowledged } from "./acknowledged.ts"
 import { clientFlags, post, print } from "./client.ts"
+import { urlArgument } from "./urlArgument.ts"
 
 /** `lockstep delete URL` */
 export const deleteRealm = Command.make(
   "delete",
-  { url: Argument.String("URL").pipe(Argument.withDescription("of a realm")), ...clientFlags },
+  { url: urlArgument("URL", "of a realm"), ...clientFlags },
   Effect.fnUntraced(function*({ url, ...flags }) {
     const body = yield* post(flags.server, "/_delete-realm", { realmURL: url })
     yield* print(flags, body, Retired, ({ realmURL, replicas }) => `deleted ${realmURL} ${acknowledged(replicas)}`)

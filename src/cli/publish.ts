@@ -1,18 +1,17 @@
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { Published } from "../api/Api.ts"
 import { acknowledged } from "./acknowledged.ts"
 import { clientFlags, decodeAnswer, post } from "./client.ts"
+import { urlArgument } from "./urlArgument.ts"
 import { ready } from "./readiness.ts"
 
 /** `lockstep publish SOURCE_URL PUBLISHED_URL [--wait]` */
 export const publish = Command.make(
   "publish",
   {
-    source: Argument.String("SOURCE_URL").pipe(Argument.withDescription("the realm that is edited")),
-    published: Argument.String("PUBLISHED_URL").pipe(
-      Argument.withDescription("where its snapshot is served; replaces an earlier one")
-    ),
+    source: urlArgument("SOURCE_URL", "the realm that is edited"),
+    published: urlArgument("PUBLISHED_URL", "where its snapshot is served; replaces an earlier one"),
     wait: Flag.Boolean("wait").pipe(
       Flag.withDescription("return only when the published realm is ready, within 60 s"),
       Flag.withoutNegation,

@@ -42,3 +42,7 @@ export const parseServerUrl = (text: string): Option.Option<string> =>
 /** Several of them, with commas between. An empty text is none. */
 export const parseServerUrls = (text: string): Option.Option<ReadonlyArray<string>> =>
   Option.all(text.split(",").map((each) => each.trim()).filter((each) => each !== "").map(parseServerUrl))
+
+/** An absolute `http` or `https` URL, as it was written. */
+export const parseUrl = (text: string): Option.Option<string> =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? Option.some(text) : Option.none()

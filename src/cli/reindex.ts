@@ -1,14 +1,15 @@
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { Invalidated } from "../api/Api.ts"
 import { clientFlags, decodeAnswer, post } from "./client.ts"
+import { urlArgument } from "./urlArgument.ts"
 import { ready, readyDeadline } from "./readiness.ts"
 
 /** `lockstep reindex URL [--wait]` */
 export const reindex = Command.make(
   "reindex",
   {
-    url: Argument.String("URL").pipe(Argument.withDescription("of a realm of either kind")),
+    url: urlArgument("URL", "of a realm of either kind"),
     wait: Flag.Boolean("wait").pipe(
       Flag.withDescription(`return only when all is rendered, within ${readyDeadline}`),
       Flag.withoutNegation,

@@ -4,6 +4,7 @@ import { HttpClientRequest } from "effect/http"
 import { backgroundPriority } from "../domain/Background.ts"
 import { encode, isExecutable } from "../domain/ModulePath.ts"
 import { clientFlags, decodeAnswer, layerClient, sendShared } from "./client.ts"
+import { urlArgument } from "./urlArgument.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem } from "./problem.ts"
 import { makeBar } from "./progressBar.ts"
@@ -16,7 +17,12 @@ const Listing = Schema.Struct({
 export const warm = Command.make(
   "warm",
   {
-    url: Argument.String("URL").pipe(Argument.withDescription("of a realm, or of a directory of one; ends in a slash")),
+    url: urlArgument("URL", "of a realm, or of a directory of one; ends in a slash").pipe(
+      Argument.filter(
+        (url) => url.endsWith("/"),
+        (url) => `${url} is not the URL of a realm or directory: it ends in a slash`
+      )
+    ),
     concurrency: Flag.Int("concurrency").pipe(
       Flag.withDescription("modules that are asked for at a time (8)"),
       Flag.withDefault(8),
@@ -25,9 +31,6 @@ export const warm = Command.make(
     ...clientFlags
   },
   Effect.fnUntraced(function*({ concurrency, json, server, url }) {
-    if (!URL.canParse(url) || !url.endsWith("/")) {
-      return yield* new CommandFailed({ message: `${url} is not the URL of a realm or directory: it ends in a slash` })
-    }
     const result = yield* warmAll(server, new URL(url), concurrency)
     yield* Console.log(json ? JSON.stringify({ url, ...result }) : describe(url, result))
   }, Effect.provide(layerClient))

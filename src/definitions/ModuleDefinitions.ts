@@ -34,7 +34,7 @@ interface Made {
 export type DefinitionFailure = TranspileFailure | DatabaseError | FileFailure
 
 /** Part of the content key: rows of another version are not read. Raised whenever what is assembled changes. */
-const version = "definitions 2"
+const version = "definitions 3"
 
 /** How often a value that turns out void is asked for again before it is made aside from the cache. */
 const attempts = 10

@@ -160,11 +160,24 @@ export class ModuleGraph {
 export const starsOf = (node: ModuleNode): ReadonlyArray<ModuleExport> =>
   node.analysis.exports.filter((each) => each.name === "*")
 
+/**
+ * The name of a declaration in its module: of all names that it is exported by its own, or else the first. One declaration
+ * has one, whichever name was asked for.
+ */
+export const identityOf = ({ export: found, node }: Extract<Resolution, { _tag: "Declared" }>): string =>
+  found.local === undefined ? found.name : exportedName(node, found.local) ?? found.name
+
+/** The name by which a module exports something that it declares. */
+export const exportedName = ({ analysis }: ModuleNode, local: string): string | undefined => {
+  const names = analysis.exports.flatMap((each) => each.local === local ? [each.name] : [])
+  return names.find((name) => name === local) ?? names.find((name) => name !== "default") ?? names[0]
+}
+
 const isErased = (each: ModuleExport) => each.kind === "type" || each.typeOnly === true
 
 const isSame = (a: Resolution, b: Resolution): boolean => {
   if (a._tag === "Declared") {
-    return b._tag === "Declared" && a.node.url === b.node.url && a.export.name === b.export.name
+    return b._tag === "Declared" && a.node.url === b.node.url && identityOf(a) === identityOf(b)
   }
   if (a._tag === "Whole") return b._tag === "Whole" && a.node.url === b.node.url
   if (a._tag === "Outside") return b._tag === "Outside" && a.module === b.module && a.name === b.name

@@ -9,7 +9,15 @@ import type {
   SuperClass
 } from "../domain/Definition.ts"
 import type { ClassMember, ClassShape, WrittenRef } from "../transpile/Transpiler.ts"
-import { type ModuleGraph, type ModuleNode, resolveSpecifier, type Resolution, starsOf } from "./ModuleGraph.ts"
+import {
+  exportedName,
+  identityOf,
+  type ModuleGraph,
+  type ModuleNode,
+  resolveSpecifier,
+  type Resolution,
+  starsOf
+} from "./ModuleGraph.ts"
 
 /**
  * What a module exports, put together from the graph: one result a name, sorted by name, and one more `*` for each
@@ -77,13 +85,16 @@ const faultOf = ({ detail, module }: Extract<Resolution, { _tag: "Fault" }>, lin
 
 type Declared = Extract<Resolution, { _tag: "Declared" }>
 
-const described = (name: string, { export: found, node }: Declared): Definition => ({
-  name,
-  kind: found.kind,
-  declared: { module: node.url, name: found.name },
-  line: found.line,
-  ...(found.summary !== undefined && { summary: found.summary })
-})
+const described = (name: string, resolution: Declared): Definition => {
+  const { export: found, node } = resolution
+  return {
+    name,
+    kind: found.kind,
+    declared: { module: node.url, name: identityOf(resolution) },
+    line: found.line,
+    ...(found.summary !== undefined && { summary: found.summary })
+  }
+}
 
 const erased = (name: string, found: Declared): Definition => ({ ...described(name, found), kind: "type" })
 
@@ -117,7 +128,13 @@ const lineageOf = (graph: ModuleGraph, first: KnownClass) => {
   let next: KnownClass | string | DefinitionFault | undefined = first
   while (typeof next === "object" && "shape" in next) {
     if (visited.has(next.shape)) {
-      next = fault(`${next.ref.name} inherits from itself`, null, next.ref.module)
+      const { ref, shape }: KnownClass = next
+      next = {
+        detail: `${ref.name} inherits from itself`,
+        module: ref.module,
+        line: shape.superClass?.line ?? null,
+        column: shape.superClass?.column ?? null
+      }
       break
     }
     visited.add(next.shape)
@@ -132,7 +149,8 @@ const parentOf = (
   { node, ref, shape }: KnownClass
 ): KnownClass | string | DefinitionFault | undefined => {
   const { superClass } = shape
-  if (superClass === undefined) return undefined
+  // What extends null inherits nothing.
+  if (superClass === undefined || superClass.text === "null") return undefined
   const beyond = superClass.text
   const { ref: named } = superClass
   if (named === undefined || superClass.called) return beyond
@@ -165,13 +183,13 @@ const parentOf = (
 const localClass = (node: ModuleNode, name: string): KnownClass | undefined => {
   const shape = node.analysis.classes.get(name)
   if (shape === undefined) return undefined
-  const exported = node.analysis.exports.find((each) => each.local === name)
-  return { node, shape, ref: { module: node.url, name: exported?.name ?? name } }
+  return { node, shape, ref: { module: node.url, name: exportedName(node, name) ?? name } }
 }
 
-const declaredClass = ({ export: found, node }: Declared): KnownClass | undefined => {
+const declaredClass = (resolution: Declared): KnownClass | undefined => {
+  const { export: found, node } = resolution
   const shape = found.local === undefined ? undefined : node.analysis.classes.get(found.local)
-  return shape && { node, shape, ref: { module: node.url, name: found.name } }
+  return shape && { node, shape, ref: { module: node.url, name: identityOf(resolution) } }
 }
 
 /** Members nearer to the class override those further away; constructors are not inherited as members. */

@@ -60,6 +60,22 @@ export class FileConflict extends Schema.TaggedError<FileConflict>("lockstep/Fil
   }
 }
 
+/** The file is not as the request's condition says that it must be (412). */
+export class PreconditionFailed extends Schema.TaggedError<PreconditionFailed>("lockstep/PreconditionFailed")(
+  "PreconditionFailed",
+  {
+    realmUrl: Schema.String,
+    path: Schema.String,
+    /** SHA-256 of the file's bytes, base64url; null where there is none. */
+    hash: Schema.NullOr(Schema.String)
+  }
+) {
+  override get message() {
+    const found = this.hash === null ? "does not exist" : "has other bytes than the request's condition names"
+    return `${this.path} in ${this.realmUrl} ${found}; nothing was changed`
+  }
+}
+
 /** There is no such module, or it exports nothing by this name (404). */
 export class DefinitionNotFound extends Schema.TaggedError<DefinitionNotFound>("lockstep/DefinitionNotFound")(
   "DefinitionNotFound",

@@ -9,12 +9,14 @@ import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { maxBody } from "./body.ts"
 import { layerManagement } from "./management.ts"
+import { isOfOtherOrigin } from "./otherOrigin.ts"
 import {
   answerTo,
   internalError,
   isFailure,
   methodNotAllowed,
   noSuchEndpoint,
+  otherOrigin,
   pathTooLong,
   payloadTooLarge,
   unsupportedType
@@ -64,6 +66,7 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     const [path = "", query = ""] = splitOnce(request.url, "?")
     if (path.length > maxPathLength) return pathTooLong(maxPathLength)
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
+    if (isOfOtherOrigin(request.method, request.headers, originOf(request, options))) return otherOrigin()
     if (Number(request.headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
     return path.startsWith("/_")
       ? asOurs(yield* Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))

@@ -28,7 +28,7 @@ export const written = (
 const Batch = Schema.fromJsonString(Schema.Struct({
   operations: Schema.Array(Schema.Union([
     Schema.Struct({ op: Schema.Literals(["add", "update"]), path: Schema.String, content: Schema.String }),
-    Schema.Struct({ op: Schema.Literal("remove"), path: Schema.String })
+    Schema.Struct({ op: Schema.Literal("remove"), path: Schema.String, content: Schema.optionalKey(Schema.Never) })
   ]))
 }))
 const decodeBatch = Schema.decodeUnknownResult(Batch)
@@ -37,6 +37,15 @@ const toOperation = (operation: typeof Batch.Type["operations"][number]): Operat
   operation.op === "remove"
     ? { op: "remove", path: operation.path }
     : { op: operation.op, path: operation.path, bytes: Buffer.from(operation.content) }
+
+/** Bytes that are no text are refused: what is stored must be what was meant. */
+const textOf = (body: Uint8Array): string | undefined => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body)
+  } catch {
+    return undefined
+  }
+}
 
 /** `POST <realm>_atomic`: all of the operations or none. */
 export const atomic = Effect.fnUntraced(function*(
@@ -47,7 +56,9 @@ export const atomic = Effect.fnUntraced(function*(
   const { realmUrl } = view.row
   const body = yield* readBody(request)
   if (Option.isNone(body)) return payloadTooLarge("16 MiB")
-  const batch = decodeBatch(Buffer.from(body.value).toString())
+  const text = textOf(body.value)
+  if (text === undefined) return yield* new InvalidInput({ detail: "the body is not UTF-8" })
+  const batch = decodeBatch(text)
   if (Result.isFailure(batch)) {
     return yield* new InvalidInput({
       detail:
@@ -56,6 +67,12 @@ export const atomic = Effect.fnUntraced(function*(
     })
   }
   const { operations } = batch.success
+  const broken = operations.find((operation) => operation.op !== "remove" && !operation.content.isWellFormed())
+  if (broken !== undefined) {
+    return yield* new InvalidInput({
+      detail: `the content of ${broken.path} has half of a character: a lone surrogate`
+    })
+  }
   const { generation, outcomes, replicas } = yield* editAtomically(
     realmUrl,
     operations.map(toOperation),

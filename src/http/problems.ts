@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type * as Errors from "../domain/errors.ts"
+import { sourceTag } from "./conditional.ts"
 import type { TranspileFailure } from "../transpile/Transpiler.ts"
 
 /** Every failure that a program can end in. */
@@ -15,6 +16,7 @@ export type Failure =
   | Errors.GenerationAhead
   | Errors.InvalidInput
   | Errors.LockTimeout
+  | Errors.PreconditionFailed
   | Errors.RealmConflict
   | Errors.RealmNotFound
   | Errors.RealmNotWritable
@@ -40,6 +42,7 @@ const kinds: { readonly [Tag in Failure["_tag"]]: Kind } = {
   GenerationAhead: { type: "generation-ahead", status: 409, title: "That generation does not exist" },
   InvalidInput: { type: "invalid-input", status: 400, title: "The request is not valid" },
   LockTimeout: { type: "realm-busy", status: 503, title: "The realm is being written", retryAfter: 1 },
+  PreconditionFailed: { type: "precondition-failed", status: 412, title: "The file is not as expected" },
   RealmConflict: { type: "realm-conflict", status: 409, title: "The realm is in the way" },
   RealmNotFound: { type: "realm-not-found", status: 404, title: "No such realm" },
   RealmNotWritable: { type: "realm-not-writable", status: 405, title: "The realm is read-only" },
@@ -82,6 +85,17 @@ export const problemOf = (failure: Failure) => {
       const { at, column, detail, line } = failure
       return problem(kind, detail, { fields: { module: at, line, column } })
     }
+    case "PreconditionFailed": {
+      const etag = failure.hash === null ? null : sourceTag(failure.hash)
+      return problem(
+        kind,
+        etag === null
+          ? failure.message
+          : `${failure.message}. The tag of its bytes is ${etag}, which GET with ?source gives; that of a module's JavaScript ` +
+            "is another",
+        { fields: { etag }, ...(etag !== null && { headers: { etag } }) }
+      )
+    }
     case "RealmNotWritable":
       return problem(kind, failure.message, { headers: { allow: "GET, HEAD" } })
     case "DatabaseError":
@@ -122,6 +136,13 @@ export const payloadTooLarge = (limit: string) =>
 
 export const pathTooLong = (limit: number) =>
   problem({ type: "path-too-long", status: 414, title: "The path is too long" }, `a path may have ${limit} characters`)
+
+export const otherOrigin = () =>
+  problem(
+    { type: "other-origin", status: 403, title: "A page of another origin may not write" },
+    "this request was sent by a page of another origin: send it from a page of this origin, or from a server, which sends " +
+      "neither sec-fetch-site nor origin. Behind a proxy that changes the host header, start with --trust-proxy"
+  )
 
 export const unsupportedType = () =>
   problem(

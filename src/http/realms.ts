@@ -13,6 +13,7 @@ import { Reconciler } from "../realms/Reconciler.ts"
 import { sourceType, wantsHtml, wantsSource } from "./accept.ts"
 import { atomic, removeAll, waitOf, written } from "./atomic.ts"
 import { readBody } from "./body.ts"
+import { expectationOf, sourceTag } from "./conditional.ts"
 import { definitionsOf } from "./definitions.ts"
 import { modulePreload } from "./modulePreload.ts"
 import { represent, representFile } from "./represent.ts"
@@ -36,12 +37,24 @@ export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm
   )
 })
 
+/** A realm's own endpoints, and their methods. */
+const endpoints: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["_atomic", ["POST"]],
+  ["_definitions", ["GET", "HEAD"]],
+  ["_index", ["GET", "HEAD"]],
+  ["_readiness-check", ["GET", "HEAD"]]
+])
+
 const dispatch = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   requested: RequestedRealm,
   query: URLSearchParams
 ) {
-  const { immutable, view } = requested
+  const { immutable, path, view } = requested
+  const endpoint = immutable ? undefined : endpoints.get(path)
+  if (endpoint !== undefined && !endpoint.includes(request.method)) {
+    return methodNotAllowed(request.method, endpoint.join(", "))
+  }
   const allowed = immutable || view.row.kind === "published" ? "GET, HEAD" : "GET, HEAD, PUT, DELETE"
   switch (request.method) {
     case "GET":
@@ -50,9 +63,9 @@ const dispatch = Effect.fnUntraced(function*(
     case "PUT":
       return immutable ? methodNotAllowed("PUT", allowed) : yield* put(request, requested, query)
     case "DELETE":
-      return immutable ? methodNotAllowed("DELETE", allowed) : yield* remove(requested, query)
+      return immutable ? methodNotAllowed("DELETE", allowed) : yield* remove(request, requested, query)
     case "POST":
-      return requested.path === "_atomic" && !immutable
+      return path === "_atomic" && !immutable
         ? yield* atomic(request, requested, query)
         : methodNotAllowed("POST", allowed)
     default:
@@ -161,7 +174,7 @@ const plain = Effect.fnUntraced(function*(
     isFinal: complete,
     body: bytes,
     contentType,
-    etag: `"src-${hash.slice(0, 32)}"`,
+    etag: sourceTag(hash),
     headers: {
       ...cacheControl(requested),
       ...link !== "" && { link },
@@ -234,13 +247,32 @@ const put = Effect.fnUntraced(function*(
   const { realmUrl } = view.row
   const body = yield* readBody(request)
   if (Option.isNone(body)) return payloadTooLarge("16 MiB")
-  const { generation, outcome, replicas } = yield* putFile(realmUrl, path, body.value, waitOf(query))
-  return written({ realmURL: realmUrl, path, generation, replicas }, outcome === "created" ? 201 : 200)
+  const { generation, outcome, replicas } = yield* putFile(
+    realmUrl,
+    path,
+    body.value,
+    waitOf(query),
+    expectationOf(request.headers)
+  )
+  return HttpServerResponse.setHeader(
+    written({ realmURL: realmUrl, path, generation, replicas }, outcome === "created" ? 201 : 200),
+    "etag",
+    sourceTag(sha256(body.value))
+  )
 })
 
-const remove = Effect.fnUntraced(function*(requested: RequestedRealm, query: URLSearchParams) {
+const remove = Effect.fnUntraced(function*(
+  request: HttpServerRequest.HttpServerRequest,
+  requested: RequestedRealm,
+  query: URLSearchParams
+) {
   const { path, view: { row: { realmUrl } } } = requested
   if (path === "") return yield* removeAll(requested, query)
-  const { generation, replicas } = yield* deleteFile(realmUrl, path, waitOf(query))
+  const { generation, replicas } = yield* deleteFile(
+    realmUrl,
+    path,
+    waitOf(query),
+    expectationOf(request.headers)
+  )
   return written({ realmURL: realmUrl, path, generation, replicas })
 })

@@ -3,7 +3,7 @@ import { type Headers, HttpServerResponse } from "effect/http"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
-import { FileNotFound, InvalidInput } from "../domain/errors.ts"
+import { FileNotFound } from "../domain/errors.ts"
 import { encode, isHidden } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { sha256 } from "../domain/sha256.ts"
@@ -12,6 +12,7 @@ import { JobTable } from "../store/JobTable.ts"
 import { type IndexRow, type Outside, RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { wantsHtml } from "./accept.ts"
+import { pathIn } from "./pathIn.ts"
 import { problem } from "./problems.ts"
 import { represent } from "./represent.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
@@ -73,8 +74,7 @@ export const instanceAsHtml = Effect.fnUntraced(function*(
 
 /** `_index?path=alice`: the stored rendering of an instance or a module, and what it was made from. */
 export const indexed = Effect.fnUntraced(function*({ view }: RequestedRealm, query: URLSearchParams) {
-  const asked = query.get("path")?.replace(/^\.?\//, "") ?? ""
-  if (asked === "") return yield* new InvalidInput({ detail: "_index needs ?path=, a path within the realm" })
+  const asked = yield* pathIn(query, "path", "_index")
   const { realmUrl } = view.row
   const file = (yield* instanceAt(view, asked)) ?? (yield* fileAt(view, asked))
   if (file === undefined) return yield* new FileNotFound({ realmUrl, path: asked })

@@ -120,6 +120,8 @@ const carryOut = Effect.fnUntraced(function*(
     files.discard(realm, batch),
     (error) => Effect.logWarning(`The staged files of a batch in ${realmUrl} were left behind`, error)
   )
+  // A directory is what its files make of it. One that a crash leaves behind says nothing.
+  yield* files.pruneAbove(realm, edits.flatMap(({ hash, path }) => hash === null ? [path] : []))
   return change
 }, Effect.uninterruptible)
 

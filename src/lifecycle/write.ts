@@ -1,36 +1,63 @@
-import { Effect, Result } from "effect"
-import { InvalidInput } from "../domain/errors.ts"
+import { Effect, Option, Result } from "effect"
+import { InvalidInput, PreconditionFailed } from "../domain/errors.ts"
 import { isHidden, isReserved, parse } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { sha256 } from "../domain/sha256.ts"
 import { type Operation, RealmFiles } from "../realms/RealmFiles.ts"
+import type { RealmRow } from "../store/RealmTable.ts"
 import { editFiles, withSource } from "./edit.ts"
 import type { Wait } from "./Invalidation.ts"
 
-/** Replaces or creates a file of a source realm (S32). */
+/** Whether a file may be replaced or removed, by the SHA-256 of its bytes (base64url), or by its absence. */
+export type Expectation = (hash: string | undefined) => boolean
+
+/** Replaces or creates a file of a source realm (S32), if what is there under the realm's lock is what is expected. */
 export const putFile = Effect.fn("putFile")(function*(
   realmUrl: RealmUrl,
   path: string,
   bytes: Uint8Array,
-  wait: Wait = "soon"
+  wait: Wait = "soon",
+  expected?: Expectation
 ) {
   yield* checkWritable(path)
   const { generation, outcomes, replicas } = yield* editFiles(
     realmUrl,
     wait,
-    () => Effect.succeed<ReadonlyArray<Operation>>([{ op: "put", path, bytes }])
+    (realm) => Effect.as(check(realm, path, expected), [{ op: "put", path, bytes } satisfies Operation])
   )
   return { outcome: outcomes[0] === "created" ? "created" as const : "replaced" as const, generation, replicas }
 })
 
-/** Removes a file of a source realm (S32). */
-export const deleteFile = Effect.fn("deleteFile")(function*(realmUrl: RealmUrl, path: string, wait: Wait = "soon") {
+/** Removes a file of a source realm (S32), if it is what is expected under the realm's lock. */
+export const deleteFile = Effect.fn("deleteFile")(function*(
+  realmUrl: RealmUrl,
+  path: string,
+  wait: Wait = "soon",
+  expected?: Expectation
+) {
   yield* checkWritable(path)
   const { generation, replicas } = yield* editFiles(
     realmUrl,
     wait,
-    () => Effect.succeed<ReadonlyArray<Operation>>([{ op: "remove", path }])
+    (realm) =>
+      // Of what is not there it does not matter what was expected: it is not found (RFC 9110, 13.2.1).
+      Effect.as(check(realm, path, expected && ((hash) => hash === undefined || expected(hash))), [
+        { op: "remove", path } satisfies Operation
+      ])
   )
   return { outcome: "removed" as const, generation, replicas }
+})
+
+const check = Effect.fnUntraced(function*(realm: RealmRow, path: string, expected: Expectation | undefined) {
+  if (expected === undefined) return
+  const files = yield* RealmFiles
+  const found = yield* Effect.catchTag(
+    Effect.asSome(files.read(realm, path)),
+    "FileNotFound",
+    () => Effect.succeedNone
+  )
+  const hash = Option.isSome(found) ? sha256(found.value.bytes) : undefined
+  if (!expected(hash)) return yield* new PreconditionFailed({ realmUrl: realm.realmUrl, path, hash: hash ?? null })
 })
 
 /** Most operations of one batch. */

@@ -77,6 +77,8 @@ export class RealmFiles extends Context.Service<RealmFiles, {
   readonly listAll: (realm: Pick<Place, "directory">) => Effect.Effect<ReadonlyArray<string>, FileFailure>
   /** Removes directories of a source realm that hold nothing, from the deepest up. */
   readonly prune: (realm: Pick<Place, "directory">) => Effect.Effect<void>
+  /** Removes the directories that held these files, and those above them, where they hold nothing now. */
+  readonly pruneAbove: (realm: Pick<Place, "directory">, files: ReadonlyArray<string>) => Effect.Effect<void>
   /**
    * Copies a source realm into a new version directory of this name, which appears whole or not at all. It may be there
    * even if this fails or is interrupted at its very end: whoever gave the name removes it then.
@@ -186,6 +188,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     scan: (realm, below, recorded) => scanTree(path.join(realmsDir, realm.directory), below, recorded),
     listAll: (realm) => listTree(path.join(realmsDir, realm.directory)),
     prune: (realm) => Effect.promise(() => prune(path.join(realmsDir, realm.directory), true)),
+    pruneAbove: (realm, files) => Effect.promise(() => pruneAbove(path.join(realmsDir, realm.directory), files)),
     snapshot: Effect.fn("RealmFiles.snapshot")((source: Place, directory: string) =>
       copyInto(rootOf(source), versionsDir, path.basename(directory))
     ),
@@ -214,4 +217,17 @@ const prune = async (directory: string, isRoot: boolean): Promise<void> => {
     if (entry.isDirectory() && !entry.name.startsWith(".")) await prune(path.join(directory, entry.name), false)
   }
   if (!isRoot) await fs.promises.rmdir(directory).catch(() => {})
+}
+
+const pruneAbove = async (directory: string, files: ReadonlyArray<string>): Promise<void> => {
+  const root = await fs.promises.realpath(directory).catch(() => undefined)
+  if (root === undefined) return
+  for (const above of new Set(files.map((file) => path.dirname(file)))) {
+    for (let each = above; each !== "."; each = path.dirname(each)) {
+      const place = path.join(root, each)
+      // Nothing behind a link is ours to remove.
+      const isOurs = (await fs.promises.realpath(place).catch(() => undefined)) === place
+      if (!isOurs || !(await fs.promises.rmdir(place).then(() => true, () => false))) break
+    }
+  }
 }

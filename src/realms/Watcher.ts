@@ -15,11 +15,17 @@ export type Hints = ReadonlyMap<string, Hint> | "all"
 /** Longest list of paths for a realm: beyond it one look at all of it is cheaper, and surer. */
 const maxPaths = 200
 
-/** A save is over when nothing has happened for this long, */
+/** A save is over when nothing has happened for this long, in milliseconds. */
 const quiet = 30
 
-/** or after this much longer, in milliseconds, however busy the disk is. */
-const longest = 300
+/** What goes on for long, such as a checkout on a busy machine, has pauses that are longer: up to a quarter of its time. */
+const longestQuiet = 300
+
+/** However busy the disk is, a hint is given after this time. */
+const longest = 2000
+
+/** After so many events the system may have lost some, of new directories too: its queue has 16,384. */
+const maxEvents = 4096
 
 /**
  * Notices edits of source realms on disk. What it says are hints: several edits of a path are one, an edit may have been
@@ -45,10 +51,13 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
   let everything = false
   const signals = yield* Queue.dropping<void>(1)
   let events = 0
+  let sinceAnew = 0
   let watching = false
+  let watchAnew = () => {}
 
   const hint = (name: string | null) => {
     events++
+    sinceAnew++
     const [directory = "", ...rest] = (name ?? "").split(path.sep)
     if (directory === "") everything = true
     else if (!directory.startsWith(".")) {
@@ -64,6 +73,7 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
   const watchOnce = Effect.callback<never, string>((resume) => {
     const thread = new Worker(entry, { workerData: { root: realmsDir }, env: {}, argv: [], execArgv: [] })
     thread.unref()
+    watchAnew = () => thread.postMessage(null)
     thread.on("message", (message: WatchMessage) => {
       if ("name" in message) return hint(message.name)
       watching = true
@@ -74,6 +84,7 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
     thread.on("exit", () => resume(Effect.fail("the watching thread ended")))
     return Effect.promise(() => {
       watching = false
+      watchAnew = () => {}
       return thread.terminate()
     })
   })
@@ -92,10 +103,11 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
 
   const settled = Effect.gen(function*() {
     let seen = events
-    for (let waited = 0; waited < longest; waited += quiet) {
+    let last = 0
+    for (let waited = quiet; waited <= longest; waited += quiet) {
       yield* Effect.sleep(quiet)
-      if (events === seen) return
-      seen = events
+      if (events !== seen) [seen, last] = [events, waited]
+      else if (waited - last >= Math.min(last / 4, longestQuiet)) return
     }
   })
 
@@ -104,6 +116,10 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
       // A signal may be left over from hints that were taken already.
       while (pending.size === 0 && !everything) yield* Queue.take(signals)
       yield* settled
+      if (sinceAnew > maxEvents) {
+        sinceAnew = 0
+        watchAnew()
+      }
       if (everything) {
         everything = false
         pending.clear()

@@ -48,6 +48,34 @@ describe("commands that talk to a server", () => {
       )
     })))
 
+  for (
+    const [what, name, answer, said] of [
+      ["a module that is broken", [], {
+        definitions: [],
+        error: { detail: "Unexpected token", line: 2, column: 4 }
+      }, "http://a/b/x.ts cannot be described: Unexpected token (line 2)"],
+      ["an export that is at fault", ["A"], {
+        definitions: [{ name: "A", error: { detail: "A inherits from itself", line: null, column: null } }],
+        error: null
+      }, "A of http://a/b/x.ts cannot be described: A inherits from itself"]
+    ] as const
+  ) {
+    it.live(`definitions of ${what} fail on stderr, and with --json the answer is there as well`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { url } = yield* stubServer(({ path }) => ({
+          status: 200,
+          body: path === "/_realms"
+            ? { realms: [{ url: "http://a/b/", kind: "source", generation: 1 }] }
+            : { module: "http://a/b/x.ts", canonicalPath: "x.ts", imports: [], dependencies: [], ...answer }
+        }))
+        const args = ["definitions", "http://a/b/x", ...name, "--server", url]
+        assert.deepStrictEqual(yield* runCommand(args), { exitCode: 1, stdout: "", stderr: `error: ${said}` })
+        const { exitCode, stdout } = yield* runCommand([...args, "--json"])
+        assert.strictEqual(exitCode, 1)
+        assert.deepInclude(JSON.parse(stdout), answer)
+      })))
+  }
+
   it.live("publish --wait gives up on a realm that is gone", () =>
     Effect.scoped(Effect.gen(function*() {
       const { url } = yield* stubServer(({ path }) =>

@@ -156,6 +156,95 @@ live("a published realm has its own definitions, and a version keeps those of it
     assert.strictEqual(old.ancestors?.[0]?.module, `${publishedUrl}@${generation}/base.ts`)
   }))
 
+live(
+  "a name that the module neither declares nor imports has no reference: it is a global's",
+  () =>
+    Effect.gen(function*() {
+      yield* putAll({
+        "globals.ts": `import { field } from "./fields"
+        interface HTMLElement { ours: true }
+        declare class Ambient {}
+        class Own {}
+        export class A extends HTMLElement {}
+        export class B extends (globalThis as any).Foo.Bar {}
+        export class C extends React.Component {}
+        export class D extends Ambient {}
+        export class E extends Own { @observed a = wrap(String); @field b = wrap(Own) }
+        const wrap = (of: unknown) => of`,
+        "fields.ts": "export const field = 1"
+      })
+      for (
+        const [name, text] of [["A", "HTMLElement"], ["B", "(globalThis as any).Foo.Bar"], ["C", "React.Component"]]
+      ) {
+        const { beyond, superClass } = yield* lookup(urlOf("globals"), name)
+        assert.deepStrictEqual({ beyond, superClass }, { beyond: text, superClass: { text } })
+      }
+      const here = (name: string) => ({ specifier: null, module: urlOf("globals.ts"), name })
+      assert.deepStrictEqual((yield* lookup(urlOf("globals"), "D")).superClass, {
+        text: "Ambient",
+        ref: here("Ambient")
+      })
+      const { members = [], superClass } = yield* lookup(urlOf("globals"), "E")
+      assert.deepStrictEqual(superClass, { text: "Own", ref: here("Own") })
+      assert.deepStrictEqual(members.map(({ call, decorators }) => ({ call, decorators })), [
+        { call: { name: "wrap", ref: here("wrap") }, decorators: [{ name: "observed" }] },
+        {
+          call: { name: "wrap", ref: here("wrap"), argument: here("Own") },
+          decorators: [{ name: "field", ref: { specifier: "./fields", module: urlOf("fields"), name: "field" } }]
+        }
+      ])
+    })
+)
+
+live("who extends null has all of its members, and nothing beyond", () =>
+  Effect.gen(function*() {
+    yield* putAll({ "bare.ts": "export class Bare extends null { a = 1 }\nexport class Sub extends Bare {}" })
+    for (const name of ["Bare", "Sub"]) {
+      const found = yield* lookup(urlOf("bare"), name)
+      assert.notProperty(found, "beyond")
+      assert.deepStrictEqual(membersOf(found), ["a of Bare"])
+    }
+    assert.deepStrictEqual((yield* lookup(urlOf("bare"), "Bare")).superClass, { text: "null" })
+  }))
+
+live("a declaration is one, whichever of its names is asked for", () =>
+  Effect.gen(function*() {
+    yield* putAll({
+      "person.ts": "export { Person as default, Person as P2 }\nexport class Person { a = 1 }",
+      "hidden.ts": "class Local { a = 1 }\nexport { Local as default, Local as Shown }",
+      "only.ts": "export default class Leaf { a = 1 }",
+      "fn.ts": "export { f as g, f as default }\nexport function f() {}",
+      "sub.ts": "import P from './person'\nexport class Sub extends P {}",
+      // Both stars bring one declaration, by two of its names.
+      "one.ts": "export { P2 as Same } from './person'",
+      "two.ts": "export { default as Same } from './person'",
+      "stars.ts": "export * from './one'\nexport * from './two'"
+    })
+    const person = { module: urlOf("person.ts"), name: "Person" }
+    for (const name of ["Person", "default", "P2"]) {
+      const { declared, members = [] } = yield* lookup(urlOf("person"), name)
+      assert.deepStrictEqual([declared, members[0]?.from], [person, person], name)
+    }
+    for (const name of ["default", "Shown"]) {
+      const { declared, members = [] } = yield* lookup(urlOf("hidden"), name)
+      const shown = { module: urlOf("hidden.ts"), name: "Shown" }
+      assert.deepStrictEqual([declared, members[0]?.from], [shown, shown], name)
+    }
+    assert.deepStrictEqual((yield* lookup(urlOf("only"))).declared, { module: urlOf("only.ts"), name: "default" })
+    for (const name of ["default", "f", "g"]) {
+      assert.deepStrictEqual((yield* lookup(urlOf("fn"), name)).declared, { module: urlOf("fn.ts"), name: "f" })
+    }
+    assert.deepStrictEqual((yield* lookup(urlOf("sub"), "Sub")).ancestors, [person])
+    assert.deepStrictEqual((yield* lookup(urlOf("stars"), "Same")).declared, person)
+  }))
+
+live("who inherits from itself is told where", () =>
+  Effect.gen(function*() {
+    yield* putAll({ "circle.ts": "export class A extends B {}\nexport class B\n  extends A {}" })
+    const error = yield* Effect.flip(lookup(urlOf("circle"), "A"))
+    assert.deepInclude(error, { _tag: "DefinitionError", at: urlOf("circle.ts"), line: 1, column: 24 })
+  }))
+
 live("code of no realm is named and not followed", () =>
   Effect.gen(function*() {
     yield* putAll({

@@ -11,7 +11,7 @@ import { finishBatches, sweepStaged } from "../../src/lifecycle/finishBatches.ts
 import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { publish } from "../../src/lifecycle/publish.ts"
 import { deleteRealm } from "../../src/lifecycle/retire.ts"
-import { deleteAllFiles, editAtomically, putFile } from "../../src/lifecycle/write.ts"
+import { deleteAllFiles, deleteFile, editAtomically, putFile } from "../../src/lifecycle/write.ts"
 import { type Operation, RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
@@ -151,7 +151,6 @@ live(
       assert.deepStrictEqual(yield* files, {
         ".git/": "",
         ".git/config": ".git/config",
-        ".well-known/": "",
         "kept/": "",
         "kept/.env": "kept/.env"
       })
@@ -191,6 +190,32 @@ for (
       if (who === "a publish") assert.strictEqual(yield* served(publishedUrl, "c/d.ts"), "d")
     }))
 }
+
+live("directories that an edit has emptied go with it, and others stay", () =>
+  Effect.gen(function*() {
+    const { notes, outside } = yield* TemporaryRealms
+    for (const file of ["x/y/z/1.ts", "x/y/2.ts", "kept/3.ts", "kept/.env", "real/4.ts"]) yield* put(file, "")
+    yield* Effect.promise(() => fs.mkdir(path.join(notes, "x/empty")))
+    yield* Effect.promise(() => fs.symlink("real", path.join(notes, "link")))
+    yield* deleteFile(notesUrl, "x/y/z/1.ts")
+    assert.notProperty(yield* files, "x/y/z/")
+    assert.property(yield* files, "x/y/2.ts")
+    yield* editAtomically(notesUrl, [remove("x/y/2.ts"), remove("kept/3.ts"), remove("link/4.ts"), remove("a.ts")])
+    // What was empty before is nobody's, and what is behind a link is another's.
+    assert.deepStrictEqual(yield* files, {
+      "b.ts": "b 1",
+      "kept/": "",
+      "kept/.env": "",
+      "link": "-> real",
+      "real/": "",
+      "x/": "",
+      "x/empty/": ""
+    })
+    yield* deleteFile(notesUrl, "b.ts")
+    yield* Effect.promise(() => fs.access(notes))
+    yield* Effect.promise(() => fs.access(outside))
+    yield* putFile(notesUrl, "x/y/z/1.ts", Buffer.from("again"))
+  }))
 
 live("the reply of a commit may be lost: the batch stands, and its writer is told so", () =>
   Effect.gen(function*() {

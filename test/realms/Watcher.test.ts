@@ -1,7 +1,9 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Option } from "effect"
+import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { type Hint, type Hints, Watcher } from "../../src/realms/Watcher.ts"
 import { TemporaryRealms } from "./temporaryRealms.ts"
 
@@ -9,14 +11,14 @@ const watched = Layer.unwrap(Effect.map(TemporaryRealms, (places) => Watcher.lay
   Layer.provideMerge(TemporaryRealms.layer)
 )
 
-const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Watcher | TemporaryRealms>) =>
+const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Watcher | TemporaryRealms>, timeout = 30_000) =>
   it.live(name, () =>
     Effect.gen(function*() {
       const { isWatching, take } = yield* Watcher
       assert.strictEqual(yield* Effect.timeout(take, "10 seconds"), "all")
       assert.isTrue(isWatching())
       yield* test()
-    }).pipe(Effect.provide(Layer.fresh(watched))), 30_000)
+    }).pipe(Effect.provide(Layer.fresh(watched))), timeout)
 
 const at = (...names: ReadonlyArray<string>) => Effect.map(TemporaryRealms, ({ notes }) => path.join(notes, ...names))
 
@@ -39,6 +41,13 @@ const hinted = Effect.fnUntraced(function*(file: string) {
     const hints = yield* Effect.timeout(take, "5 seconds")
     if (covers(hintFor(hints, "notes"), file)) return taken
   }
+})
+
+/** Takes what there is, until the disk has been quiet for a moment. */
+const drained = Effect.gen(function*() {
+  const { take } = yield* Watcher
+  let next = yield* Effect.timeoutOption(take, "70 millis")
+  while (Option.isSome(next)) next = yield* Effect.timeoutOption(take, "70 millis")
 })
 
 live("edits, new directories, renames and removals are hinted at", () =>
@@ -123,6 +132,108 @@ live("a burst is hinted at as the whole realm: the system may have lost names (I
     }
     assert.include(Array.from(kinds), "string")
     assert.isBelow(rounds, 20)
+  }))
+
+live(
+  "after more events than the system may have kept, everything is watched anew, and hinted at",
+  () =>
+    Effect.gen(function*() {
+      const { take } = yield* Watcher
+      const file = yield* at("a.ts")
+      yield* Effect.promise(async () => {
+        for (let save = 0; save < 2000; save++) {
+          nodeFs.writeFileSync(file, "x")
+          nodeFs.rmSync(file)
+          if (save % 20 === 0) await sleep(1)
+        }
+      })
+      let next = yield* Effect.timeout(take, "5 seconds")
+      while (next !== "all") next = yield* Effect.timeout(take, "5 seconds")
+      yield* write("deep/b.ts")
+      yield* hinted("deep/b.ts")
+    })
+)
+
+for (const pause of [0, 1, 20]) {
+  live(
+    `directories that are removed and made again at once, ${pause} ms apart, are watched`,
+    () =>
+      Effect.gen(function*() {
+        const { isWatching, take } = yield* Watcher
+        const { notes } = yield* TemporaryRealms
+        const names = ["a.ts", "sub/b.ts", "sub/deep/c.ts"]
+        const again = (...below: ReadonlyArray<string>) =>
+          Effect.promise(async () => {
+            nodeFs.rmSync(path.join(notes, ...below), { recursive: true })
+            if (pause > 0) await sleep(pause)
+            for (const name of names) {
+              nodeFs.mkdirSync(path.dirname(path.join(notes, name)), { recursive: true })
+              nodeFs.writeFileSync(path.join(notes, name), "again")
+            }
+          })
+        for (const name of names) yield* write(name)
+        for (let round = 0; round < 20; round++) {
+          for (const below of [[], ["sub"], ["sub", "deep"]]) {
+            yield* again(...below)
+            // What was told of the removal says nothing of the edit.
+            yield* drained
+            for (const name of names) yield* write(name, `edited in round ${round}`)
+            const awaited = new Set(names)
+            while (awaited.size > 0) {
+              const hint = hintFor(yield* Effect.timeout(take, "5 seconds"), "notes")
+              for (const name of names) if (covers(hint, name)) awaited.delete(name)
+            }
+          }
+        }
+        assert.isTrue(isWatching())
+      }),
+    60_000
+  )
+}
+
+live(
+  "a directory that takes the name of another one is watched, and so is the other one",
+  () =>
+    Effect.gen(function*() {
+      yield* write("x/deep/a.ts")
+      const [x, y] = [yield* at("x"), yield* at("y")]
+      for (let round = 0; round < 10; round++) {
+        yield* Effect.sync(() => {
+          nodeFs.rmSync(y, { recursive: true, force: true })
+          nodeFs.renameSync(x, y)
+          nodeFs.cpSync(y, x, { recursive: true })
+        })
+        yield* drained
+        for (const name of ["x/deep/a.ts", "y/deep/a.ts"]) {
+          yield* write(name, String(round))
+          yield* hinted(name)
+        }
+      }
+    })
+)
+
+live("writes that stream are one hint, with pauses that a busy machine makes", () =>
+  Effect.gen(function*() {
+    const { take } = yield* Watcher
+    const file = yield* at("a.ts")
+    yield* write("a.ts")
+    yield* hinted("a.ts")
+    const writing = yield* Effect.forkChild(Effect.promise(async () => {
+      // Half a second without a pause, then some that are longer than those between two saves.
+      for (const began = performance.now(); performance.now() - began < 500;) {
+        await fs.writeFile(file, "x")
+        await sleep(5)
+      }
+      for (let save = 0; save < 8; save++) {
+        await sleep(60)
+        await fs.writeFile(file, "x")
+      }
+    }))
+    let hints = 0
+    while (Option.isSome(yield* Effect.timeoutOption(take, "3 seconds"))) hints++
+    yield* Fiber.join(writing)
+    assert.isAtLeast(hints, 1)
+    assert.isAtMost(hints, 3)
   }))
 
 live("links in circles, and what may not be read, are hinted at and harm nobody", () =>

@@ -129,6 +129,7 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
       scan: () => Effect.succeed(new Map()),
       listAll: () => Effect.succeed([]),
       prune: () => Effect.void,
+      pruneAbove: () => Effect.void,
       // File by file, each at its own instant; the directory appears whole.
       snapshot: Effect.fnUntraced(function*(source, directory) {
         disk.onCopying(process, directory)

@@ -121,7 +121,7 @@ export type * from "./f.ts"`
       const { exports } = yield* analyze(
         "export interface Option {}\nexport const Option = 1\nexport namespace Option {}"
       )
-      assert.deepStrictEqual(exports, [{ name: "Option", kind: "constant", line: 2 }])
+      assert.deepStrictEqual(exports, [{ name: "Option", kind: "constant", line: 2, local: "Option" }])
       const half = yield* analyze("export interface Part {}\nconst Part = 1")
       assert.deepStrictEqual(half.exports, [{ name: "Part", kind: "type", line: 1 }])
     }))

@@ -11,7 +11,7 @@ export interface ModuleExport {
   readonly line: number
   /** First paragraph of the declaration's JSDoc. */
   readonly summary?: string
-  /** Of a class: its key in `ModuleAnalysis.classes`. */
+  /** Of what the module declares: its name there, by which all its exports are one; a class's key in `classes`. */
   readonly local?: string
   /** Of a re-export: the specifier as written. */
   readonly from?: string
@@ -47,8 +47,14 @@ export interface ClassMember {
 }
 
 export interface ClassShape {
-  /** As written; `called` where it is what calling `ref` returns. */
-  readonly superClass?: { readonly text: string; readonly ref?: WrittenRef; readonly called?: true }
+  /** As written, and where (1-based); `called` where it is what calling `ref` returns. */
+  readonly superClass?: {
+    readonly text: string
+    readonly line: number
+    readonly column: number
+    readonly ref?: WrittenRef
+    readonly called?: true
+  }
   /** One entry a name on each side; `#private` ones are left out. */
   readonly members: ReadonlyArray<ClassMember>
 }

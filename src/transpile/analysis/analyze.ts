@@ -4,7 +4,7 @@ import { boundNames, isInstantiated } from "../namespaces.ts"
 import { classShape } from "./classShape.ts"
 import type { ClassShape, ExportKind, ModuleAnalysis, ModuleExport } from "./ModuleAnalysis.ts"
 import { summaryOf } from "./summary.ts"
-import { bare, importedName, importsOf, nameOf } from "./writtenRefs.ts"
+import { bare, bindingsOf, importedName, nameOf } from "./writtenRefs.ts"
 
 type Meaning = Omit<ModuleExport, "name">
 
@@ -107,9 +107,7 @@ const declare = (scope: Map<string, Meaning>, statement: t.Statement) => {
     }
     return
   }
-  const declaration = statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration"
-    ? statement.declaration
-    : statement
+  const declaration = declarationOf(statement)
   if (!declaration) return
   for (const [name, meaning] of declarations(declaration)) keep(scope, name, described(statement, meaning))
 }
@@ -126,24 +124,37 @@ const described = (statement: t.Statement, meaning: Meaning): Meaning => {
 /** A class without a name is known by this one, as in the language's own specification. */
 const noName = "*default*"
 
+/** The values that a module declares, `declare`d ones too. */
+const namesOf = (body: ReadonlyArray<t.Statement>): ReadonlyArray<string> =>
+  body.flatMap((statement) => {
+    const declaration = declarationOf(statement)
+    const isType = declaration?.type === "TSInterfaceDeclaration" || declaration?.type === "TSTypeAliasDeclaration"
+    return declaration == null || isType ? [] : declarations(declaration).map(([name]) => name)
+  })
+
+const declarationOf = (statement: t.Statement): t.Node | null | undefined =>
+  statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration"
+    ? statement.declaration
+    : statement
+
 /** The module's own classes: declared, the default export, and those that a constant is made of. */
 const classesOf = (body: ReadonlyArray<t.Statement>, code: string): ReadonlyMap<string, ClassShape> => {
-  const imports = importsOf(body)
+  const bindings = bindingsOf(body, namesOf(body))
   const classes = new Map<string, ClassShape>()
   const visit = (node: t.Node | null | undefined) => {
     if (node?.type === "ClassDeclaration") {
-      classes.set(node.id?.name ?? noName, classShape(node, code, imports))
+      classes.set(node.id?.name ?? noName, classShape(node, code, bindings))
     } else if (node?.type === "VariableDeclaration") {
       for (const declarator of node.declarations) {
         const found = constantClass(node, declarator)
-        if (found !== undefined) classes.set(found.name, classShape(found.node, code, imports))
+        if (found !== undefined) classes.set(found.name, classShape(found.node, code, bindings))
       }
     }
   }
   for (const statement of body) {
     if (statement.type === "ExportDefaultDeclaration") {
       const declaration = bare(statement.declaration)
-      if (declaration.type === "ClassExpression") classes.set(noName, classShape(declaration, code, imports))
+      if (declaration.type === "ClassExpression") classes.set(noName, classShape(declaration, code, bindings))
       else visit(declaration)
     } else visit(statement.type === "ExportNamedDeclaration" ? statement.declaration : statement)
   }
@@ -161,7 +172,7 @@ const constantClass = ({ declare, kind }: t.VariableDeclaration, { id, init }: t
 const declarations = (node: t.Node): ReadonlyArray<readonly [string, Meaning]> => {
   const line = lineOf(node)
   const one = (id: t.Node | null | undefined, kind: ExportKind): ReadonlyArray<readonly [string, Meaning]> =>
-    id?.type === "Identifier" ? [[id.name, { kind, line }]] : []
+    id?.type === "Identifier" ? [[id.name, { kind, line, ...(kind !== "type" && { local: id.name }) }]] : []
   switch (node.type) {
     case "ClassDeclaration":
       return node.declare ? one(node.id, "type") : classNamed(node.id, line)
@@ -184,7 +195,9 @@ const declarations = (node: t.Node): ReadonlyArray<readonly [string, Meaning]> =
       const kind = node.declare ? "type" : node.kind === "let" || node.kind === "var" ? "variable" : "constant"
       return node.declarations.flatMap((declarator): ReadonlyArray<readonly [string, Meaning]> => {
         if (constantClass(node, declarator) !== undefined) return classNamed(declarator.id, line)
-        return boundNames(declarator.id).map((name) => [name, { kind, line }] as const)
+        return boundNames(declarator.id).map((name) =>
+          [name, { kind, line, ...(kind !== "type" && { local: name }) }] as const
+        )
       })
     }
     default:
@@ -205,6 +218,7 @@ const anonymous = (declaration: t.Node, line: number): Meaning => {
     case "ClassExpression":
       return { kind: "class", line, local: noName }
     case "FunctionDeclaration":
+      return { kind: "function", line, ...(node.id && { local: node.id.name }) }
     case "FunctionExpression":
     case "ArrowFunctionExpression":
       return { kind: "function", line }

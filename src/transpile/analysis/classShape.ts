@@ -1,21 +1,22 @@
 import type { types as t } from "@babel/core"
 import type { ClassMember, ClassShape, WrittenDecorator } from "./ModuleAnalysis.ts"
 import { summaryOf } from "./summary.ts"
-import { bare, calleeOf, type Imports, refOf, textOf } from "./writtenRefs.ts"
+import { bare, calleeOf, type Bindings, refOf, textOf } from "./writtenRefs.ts"
 
 /** What a class says of itself: what it extends, and its members. */
-export const classShape = (node: t.Class, code: string, imports: Imports): ClassShape => {
-  const superClass = node.superClass == null ? undefined : superClassOf(node.superClass, code, imports)
-  return { ...(superClass && { superClass }), members: membersOf(node.body.body, code, imports) }
+export const classShape = (node: t.Class, code: string, bindings: Bindings): ClassShape => {
+  const superClass = node.superClass == null ? undefined : superClassOf(node.superClass, code, bindings)
+  return { ...(superClass && { superClass }), members: membersOf(node.body.body, code, bindings) }
 }
 
-const superClassOf = (node: t.Expression, code: string, imports: Imports): ClassShape["superClass"] => {
-  const text = sourceOf(bare(node), code)
-  const ref = refOf(node, imports)
-  if (ref !== undefined) return { text, ref }
+const superClassOf = (node: t.Expression, code: string, bindings: Bindings): ClassShape["superClass"] => {
+  const line = node.loc?.start.line ?? 1
+  const at = { text: sourceOf(bare(node), code), line, column: (node.loc?.start.column ?? 0) + 1 }
+  const ref = refOf(node, bindings)
+  if (ref !== undefined) return { ...at, ref }
   const callee = calleeOf(node)
-  const called = callee && refOf(callee, imports)
-  return { text, ...(called && { ref: called, called: true }) }
+  const called = callee && refOf(callee, bindings)
+  return { ...at, ...(called && { ref: called, called: true }) }
 }
 
 const sourceOf = (node: t.Node, code: string): string => {
@@ -25,7 +26,7 @@ const sourceOf = (node: t.Node, code: string): string => {
 
 type BodyNode = t.ClassBody["body"][number]
 
-const membersOf = (body: ReadonlyArray<BodyNode>, code: string, imports: Imports): ReadonlyArray<ClassMember> => {
+const membersOf = (body: ReadonlyArray<BodyNode>, code: string, bindings: Bindings): ReadonlyArray<ClassMember> => {
   const members = new Map<string, ClassMember>()
   const add = (member: ClassMember) => {
     const key = `${member.static} ${member.name}`
@@ -33,7 +34,7 @@ const membersOf = (body: ReadonlyArray<BodyNode>, code: string, imports: Imports
     members.set(key, known === undefined ? member : merged(known, member))
   }
   for (const node of body) {
-    const member = memberOf(node, code, imports)
+    const member = memberOf(node, code, bindings)
     if (member === undefined) continue
     add(member)
     if (member.kind === "constructor" && "params" in node) parameterProperties(node.params).forEach(add)
@@ -48,20 +49,20 @@ const merged = (known: ClassMember, next: ClassMember): ClassMember => {
   return known.kind === next.kind || kind === "accessor" ? { ...next, ...known, kind } : next
 }
 
-const memberOf = (node: BodyNode, code: string, imports: Imports): ClassMember | undefined => {
+const memberOf = (node: BodyNode, code: string, bindings: Bindings): ClassMember | undefined => {
   switch (node.type) {
     case "ClassMethod":
     case "TSDeclareMethod": {
       const kind = node.kind === "get" ? "getter" : node.kind === "set" ? "setter" : node.kind
-      return { ...named(node, code, imports), kind }
+      return { ...named(node, code, bindings), kind }
     }
     case "ClassProperty":
     case "ClassAccessorProperty": {
       const kind = node.type === "ClassProperty" ? "field" : "accessor"
-      const call = node.value == null ? undefined : initialCall(node.value, imports)
+      const call = node.value == null ? undefined : initialCall(node.value, bindings)
       // A private name is nobody else's.
       if (node.key.type === "PrivateName") return undefined
-      return { ...named(node, code, imports), kind, ...(call && { call }) }
+      return { ...named(node, code, bindings), kind, ...(call && { call }) }
     }
     default:
       return undefined
@@ -70,10 +71,10 @@ const memberOf = (node: BodyNode, code: string, imports: Imports): ClassMember |
 
 type Named = t.ClassMethod | t.TSDeclareMethod | t.ClassProperty | t.ClassAccessorProperty
 
-const named = (node: Named, code: string, imports: Imports): Omit<ClassMember, "kind"> => {
+const named = (node: Named, code: string, bindings: Bindings): Omit<ClassMember, "kind"> => {
   const written = ("decorators" in node ? node.decorators : undefined) ?? []
   const summary = summaryOf(node, written[0])
-  const decorators = written.map((each) => decoratorOf(each, code, imports))
+  const decorators = written.map((each) => decoratorOf(each, code, bindings))
   return {
     name: keyOf(node, code),
     static: node.static === true,
@@ -94,20 +95,20 @@ const keyOf = ({ computed, key }: Named, code: string): string => {
   return !computed && key.type === "Identifier" ? key.name : `[${sourceOf(key, code)}]`
 }
 
-const decoratorOf = ({ expression }: t.Decorator, code: string, imports: Imports): WrittenDecorator => {
+const decoratorOf = ({ expression }: t.Decorator, code: string, bindings: Bindings): WrittenDecorator => {
   const target = calleeOf(expression) ?? expression
-  const ref = refOf(target, imports)
+  const ref = refOf(target, bindings)
   return { name: textOf(target) ?? sourceOf(target, code), ...(ref && { ref }) }
 }
 
-const initialCall = (value: t.Node, imports: Imports): ClassMember["call"] => {
+const initialCall = (value: t.Node, bindings: Bindings): ClassMember["call"] => {
   const call = bare(value)
   if (call.type !== "CallExpression") return undefined
   const name = textOf(call.callee)
   if (name === undefined) return undefined
-  const ref = refOf(call.callee, imports)
+  const ref = refOf(call.callee, bindings)
   const [first] = call.arguments
-  const argument = first && refOf(returned(first), imports)
+  const argument = first && refOf(returned(first), bindings)
   return { name, ...(ref && { ref }), ...(argument && { argument }) }
 }
 

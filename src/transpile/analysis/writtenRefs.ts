@@ -1,21 +1,27 @@
 import type { types as t } from "@babel/core"
 import type { WrittenRef } from "./ModuleAnalysis.ts"
 
-/** What a module's imports bind: local name to the specifier and the name over there, `*` for all of it. */
-export type Imports = ReadonlyMap<string, { readonly from: string; readonly imported: string }>
+/**
+ * What a module's own names stand for: of an imported one the specifier and the name over there, `*` for all of it; null
+ * where it is declared in the module. A name that is not here is a global's.
+ */
+export type Bindings = ReadonlyMap<string, { readonly from: string; readonly imported: string } | null>
 
 export const nameOf = (node: t.Identifier | t.StringLiteral): string =>
   node.type === "Identifier" ? node.name : node.value
 
-export const importsOf = (body: ReadonlyArray<t.Statement>): Imports => {
-  const imports = new Map<string, { readonly from: string; readonly imported: string }>()
+/** `declared`: the names that the module declares itself. */
+export const bindingsOf = (body: ReadonlyArray<t.Statement>, declared: ReadonlyArray<string>): Bindings => {
+  const bindings = new Map<string, { readonly from: string; readonly imported: string } | null>(
+    declared.map((name) => [name, null])
+  )
   for (const statement of body) {
     if (statement.type !== "ImportDeclaration") continue
     for (const specifier of statement.specifiers) {
-      imports.set(specifier.local.name, { from: statement.source.value, imported: importedName(specifier) })
+      bindings.set(specifier.local.name, { from: statement.source.value, imported: importedName(specifier) })
     }
   }
-  return imports
+  return bindings
 }
 
 export const importedName = (specifier: t.ImportDeclaration["specifiers"][number]): string => {
@@ -54,13 +60,14 @@ export const bare = (node: t.Node): t.Node => {
 /** How an expression is written, if it is a name or `a.b.c`. */
 export const textOf = (node: t.Node): string | undefined => dotted(node)?.join(".")
 
-/** What an expression names, if it is a name or `a.b.c`. */
-export const refOf = (node: t.Node, imports: Imports): WrittenRef | undefined => {
+/** What an expression names, if it is a name of the module's or `a.b.c` in one. */
+export const refOf = (node: t.Node, bindings: Bindings): WrittenRef | undefined => {
   const names = dotted(node)
   const [root, ...rest] = names ?? []
   if (root === undefined) return undefined
-  const bound = imports.get(root)
-  if (bound === undefined) return { specifier: null, name: [root, ...rest].join(".") }
+  const bound = bindings.get(root)
+  if (bound === undefined) return undefined
+  if (bound === null) return { specifier: null, name: [root, ...rest].join(".") }
   const path = bound.imported === "*" && rest.length > 0 ? rest : [bound.imported, ...rest]
   return { specifier: bound.from, name: path.join(".") }
 }

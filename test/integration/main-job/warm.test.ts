@@ -62,6 +62,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("warm
       const missing = yield* runCommand(["warm", `${source.url}nowhere/`, "--server", first.url])
       assert.strictEqual(missing.exitCode, 1)
       const slashless = yield* runCommand(["warm", source.url.slice(0, -1), "--server", first.url])
+      assert.strictEqual(slashless.exitCode, 2)
       assert.match(slashless.stderr, /ends in a slash/)
     }))
 })

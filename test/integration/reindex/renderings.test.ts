@@ -23,6 +23,8 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
       assert.notMatch(String(policy), /script|unsafe-eval|allow-/)
       const withName = expectStatus(yield* first.ask(target.path("ada.json"), asHtml), 200)
       assert.strictEqual(withName.headers["etag"], answer.headers["etag"])
+      const rather = { headers: { accept: "application/json, text/html;q=0.1" } }
+      assert.strictEqual(expectStatus(yield* first.ask(target.path("ada.json"), rather), 200).text, person("ada"))
       const json = expectStatus(yield* first.ask(target.path("ada.json")), 200)
       assert.strictEqual(json.text, person("ada"))
       assert.notStrictEqual(json.headers["etag"], answer.headers["etag"])

@@ -107,6 +107,23 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
       120_000
     )
 
+    it.effect("a realm's directory that is removed and copied again at once is watched on", () =>
+      Effect.gen(function*() {
+        const { realm, realmsDir, second } = yield* Fleet
+        const names = Array.from({ length: 300 }, (_, index) => `d${index % 10}/m${index}.ts`)
+        const source = yield* realm(Object.fromEntries(names.map((name) => [name, versioned(1)])))
+        const copy = Path.join(Path.dirname(realmsDir), "copy")
+        yield* Effect.promise(() => Fs.cp(source.directory, copy, { recursive: true }))
+        for (let version = 2; version <= 6; version++) {
+          yield* Effect.sync(() =>
+            execFileSync("sh", ["-c", "rm -rf \"$1\"; cp -r \"$2\" \"$1\"", "sh", source.directory, copy])
+          )
+          const before = yield* settled(source)
+          yield* save(source, "d3/m3.ts", versioned(version))
+          yield* eventually("the edit is noticed", generation(second, source), (now) => now > before)
+        }
+      }))
+
     it.effect("directories come, are renamed and go", () =>
       Effect.gen(function*() {
         const { realm, second } = yield* Fleet
