@@ -6,6 +6,8 @@ import { resolve, type Truth } from "./Truth.ts"
 /** What a client asked for. */
 export interface Question {
   readonly place: number
+  /** Which of the processes that are started there one after the other. */
+  readonly process: string
   readonly truth: Truth
   readonly realmUrl: string
   readonly name: string
@@ -115,13 +117,13 @@ export class History {
   }
 
   #checkFresh(
-    { name, place, truth }: Question,
+    { name, process, truth }: Question,
     answer: Exclude<Answer, { readonly _tag: "Failed" }>,
     start: number,
     wrong: (invariant: string, detail: string) => void
   ): void {
     for (const [invariant, bound] of [["I1", Infinity], ["I2", this.#bound]] as const) {
-      const floor = truth.floorAt(start, place, name, bound)
+      const floor = truth.floorAt(start, process, name, bound)
       if (answer._tag === "File" && answer.generation < floor.generation) {
         return wrong(invariant, `generation ${answer.generation}, though ${floor.generation} was there`)
       }

@@ -24,9 +24,12 @@ interface Floor {
   readonly changes: ReadonlyMap<string, number>
   /** The state that whoever asked for an invalidation of everything had seen. */
   least: number
-  /** Where nobody may answer from before it: at one place, or everywhere. */
-  place?: number
+  /** Who may not answer from before it: the process that said so, or all. */
+  process?: string
 }
+
+/** Of a change that all have applied. */
+export const everywhere = "everywhere"
 
 /** The file that a name stands for. */
 export const resolve = (files: Files | undefined, name: string): string | undefined =>
@@ -83,13 +86,13 @@ export class Truth {
 
   /**
    * Somebody was told that a change of these paths, or an invalidation of all there was at state `least`, is committed:
-   * it is everywhere from then on, or at the place that said so.
+   * it is everywhere from then on, or in the process that said so: not in the one that takes its place.
    */
   returned(
     at: number,
     generation: number,
     paths: ReadonlyArray<string>,
-    place: number | "everywhere",
+    process: string,
     least: number
   ): void {
     const floor = this.#committed.find((each) => each.generation === generation)
@@ -98,13 +101,13 @@ export class Truth {
     for (const path of paths) {
       if (typeof floor.paths !== "number") floor.paths.set(path, floor.changes.get(path) ?? 0)
     }
-    this.#returned.push(place === "everywhere" ? { ...floor, at } : { ...floor, at, place })
+    this.#returned.push(process === everywhere ? { ...floor, at } : { ...floor, at, process })
   }
 
-  /** The least generation and state that an answer at this place, to a request begun at `start`, may show. */
+  /** The least generation and state that an answer of this process, to a request begun at `start`, may show. */
   floorAt(
     start: number,
-    place: number,
+    process: string,
     name: string,
     bound: number
   ): { readonly generation: number; readonly state: number } {
@@ -121,7 +124,7 @@ export class Truth {
       }
     }
     for (const floor of this.#returned) {
-      if (floor.at < start && (floor.place === undefined || floor.place === place)) raise(floor)
+      if (floor.at < start && (floor.process === undefined || floor.process === process)) raise(floor)
     }
     for (const floor of this.#committed) if (floor.at < start - bound) raise(floor)
     return { generation, state }

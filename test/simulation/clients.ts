@@ -10,6 +10,7 @@ import { deleteFile, editAtomically, putFile } from "../../src/lifecycle/write.t
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { type Answer, type Question, versionAge } from "./History.ts"
 import { FencedCache, type Replica } from "./Replica.ts"
+import { everywhere as allOfThem } from "./Truth.ts"
 import { publicUrl, publishedUrls, sourceUrl, type World } from "./World.ts"
 
 /** A GET, from its realm to its bytes, as the HTTP handler does it. */
@@ -83,6 +84,7 @@ export const startReader = (world: World, until: number): void => {
     const isVersion = newest > 0 && realmUrl !== sourceUrl && simulation.chance(0.05)
     const question: Question = {
       place: replica.identity.place,
+      process: replica.process.name,
       truth: world.truth(realmUrl),
       realmUrl,
       name: simulation.pick(flow === "fenced" || isVersion ? ["a.ts", "b.ts"] : ["a.ts", "b.ts", "c"]),
@@ -117,6 +119,7 @@ const look = (world: World, replicas: ReadonlyArray<Replica>, realmUrl: RealmUrl
     for (const flow of ["module", "fenced"] as const) {
       ask(world, replica, {
         place: replica.identity.place,
+        process: replica.process.name,
         truth: world.truth(realmUrl),
         realmUrl,
         name: world.simulation.pick(flow === "fenced" ? ["a.ts", "b.ts"] : ["a.ts", "c"]),
@@ -135,7 +138,16 @@ export const askForPath = (world: World, replica: Replica, path: string): void =
   ask(
     world,
     replica,
-    { place, truth, realmUrl: sourceUrl, name: path, flow: "fenced", version: undefined, token: 0 },
+    {
+      place,
+      process: replica.process.name,
+      truth,
+      realmUrl: sourceUrl,
+      name: path,
+      flow: "fenced",
+      version: undefined,
+      token: 0
+    },
     () => {}
   )
 }
@@ -185,7 +197,7 @@ export const startWriter = (world: World, name: string, until: number): void => 
               simulation.now,
               generation,
               Array.from(edits?.keys() ?? []),
-              everywhere ? "everywhere" : replica.identity.place,
+              everywhere ? allOfThem : replica.process.name,
               voidsAll === true ? seen : 0
             )
             look(world, everywhere ? world.replicas : [replica], realmUrl)

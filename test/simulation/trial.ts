@@ -82,22 +82,28 @@ const askEverywhere = (world: World): ReadonlySet<string> => {
           const truth = world.truth(realmUrl)
           const question = `replica ${place} on ${realmUrl}${name} by ${flow}`
           open.add(question)
-          ask(world, replica, { place, truth, realmUrl, name, flow, version: undefined, token: 0 }, (answer) => {
-            open.delete(question)
-            const state = truth.states.at(-1)
-            const wrong = (detail: string) => history.violated("I6", `${question}: ${detail}`)
-            if (answer._tag === "Failed") return wrong(answer.reason)
-            if (answer._tag === "NoRealm") return state?.files === undefined ? undefined : wrong("no such realm")
-            const text = resolve(state?.files, name)
-            if (answer._tag === "NoFile") {
-              return truth.isSource || text === undefined
-                ? undefined
-                : wrong("no such file")
+          const process = replica.process.name
+          ask(
+            world,
+            replica,
+            { place, process, truth, realmUrl, name, flow, version: undefined, token: 0 },
+            (answer) => {
+              open.delete(question)
+              const state = truth.states.at(-1)
+              const wrong = (detail: string) => history.violated("I6", `${question}: ${detail}`)
+              if (answer._tag === "Failed") return wrong(answer.reason)
+              if (answer._tag === "NoRealm") return state?.files === undefined ? undefined : wrong("no such realm")
+              const text = resolve(state?.files, name)
+              if (answer._tag === "NoFile") {
+                return truth.isSource || text === undefined
+                  ? undefined
+                  : wrong("no such file")
+              }
+              if (answer.generation !== truth.generation) wrong(`${answer.generation} instead of ${truth.generation}`)
+              // A file of a source realm may have been changed by somebody who never committed it.
+              if (!truth.isSource && answer.text !== text) wrong(`"${answer.text}" instead of "${text}"`)
             }
-            if (answer.generation !== truth.generation) wrong(`${answer.generation} instead of ${truth.generation}`)
-            // A file of a source realm may have been changed by somebody who never committed it.
-            if (!truth.isSource && answer.text !== text) wrong(`"${answer.text}" instead of "${text}"`)
-          })
+          )
         }
       }
     }
