@@ -2,18 +2,22 @@ import type { Row } from "./Row.ts"
 import { catchUp } from "./rows/catchUp.ts"
 import { cold } from "./rows/cold.ts"
 import { definitions } from "./rows/definitions.ts"
+import { inProcess } from "./rows/inProcess.ts"
 import { invalidations } from "./rows/invalidations.ts"
 import { l1Hit } from "./rows/l1Hit.ts"
 import { l2Hit } from "./rows/l2Hit.ts"
 import { leaseCheck } from "./rows/leaseCheck.ts"
 import { publishBarrier } from "./rows/publishBarrier.ts"
 import { reindex } from "./rows/reindex.ts"
+import { vite } from "./rows/vite.ts"
 import { watcher } from "./rows/watcher.ts"
 import { wipe } from "./rows/wipe.ts"
 
 /** Every row, in the order in which they run. */
 export const rows: ReadonlyArray<Row> = [
   l1Hit,
+  vite,
+  inProcess,
   cold,
   l2Hit,
   leaseCheck,

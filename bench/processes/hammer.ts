@@ -1,4 +1,4 @@
-/** A process that asks one server for one path over and over, as fast as it answers. */
+/** A process that asks one server for one path over and over. */
 import { createHistogram } from "node:perf_hooks"
 import { answerParent } from "./answerParent.ts"
 import { HttpConnection, requestBytes } from "./HttpConnection.ts"
@@ -8,6 +8,8 @@ export interface Hammering {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly connections: number
+  /** Each connection waits this long between an answer and its next request; 0 asks as fast as it is answered. */
+  readonly pauseMillis: number
   readonly millis: number
   /** Every answer must be like this, or the measurement fails. */
   readonly expect: { readonly status: number; readonly bodyLength: number; readonly head: string }
@@ -22,7 +24,7 @@ export interface Hammered {
   readonly busy: number
 }
 
-const hammer = async ({ connections, expect, headers, millis, path, port }: Hammering): Promise<Hammered> => {
+const hammer = async ({ connections, expect, headers, millis, path, pauseMillis, port }: Hammering): Promise<Hammered> => {
   const request = requestBytes(path, headers)
   const latencies = createHistogram()
   const { promise, reject, resolve } = Promise.withResolvers<void>()
@@ -44,7 +46,8 @@ const hammer = async ({ connections, expect, headers, millis, path, port }: Hamm
         }
         requests++
         latencies.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)))
-        send()
+        if (pauseMillis === 0) send()
+        else setTimeout(send, pauseMillis)
       }
     })
     return { connection, send }
@@ -53,7 +56,11 @@ const hammer = async ({ connections, expect, headers, millis, path, port }: Hamm
   const opened = await Promise.all(Array.from({ length: connections }, open))
   const cpu = process.cpuUsage()
   const start = performance.now()
-  for (const { send } of opened) send()
+  // Spread over the pause, as they will be from then on.
+  for (const [index, { send }] of opened.entries()) {
+    if (pauseMillis === 0) send()
+    else setTimeout(send, pauseMillis * index / connections)
+  }
   setTimeout(resolve, millis)
   try {
     await promise
