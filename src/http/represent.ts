@@ -28,7 +28,8 @@ interface WithHeaders {
 }
 
 interface Request extends WithHeaders {
-  readonly originalUrl: string
+  /** Path and query, as sent: what Node's own event will show of the next one. */
+  readonly url: string
 }
 
 /** Answers with the representation in the coding that the client wants, or with 304 when the client has it. */
@@ -49,7 +50,7 @@ export const representFile = Effect.fnUntraced(function*(
   const lasting = file.isFinal && view.row.kind === "published" && !immutable && view.unconfirmed !== true
   if (lasting) {
     const answers = yield* FinishedAnswers
-    answers.keep({ url: request.originalUrl, headers: request.headers }, {
+    answers.keep({ url: request.url, headers: request.headers }, {
       origin,
       realmUrl: view.row.realmUrl,
       fence: view.fence,
