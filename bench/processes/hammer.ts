@@ -24,7 +24,9 @@ export interface Hammered {
   readonly busy: number
 }
 
-const hammer = async ({ connections, expect, headers, millis, path, pauseMillis, port }: Hammering): Promise<Hammered> => {
+const hammer = async (
+  { connections, expect, headers, millis, path, pauseMillis, port }: Hammering
+): Promise<Hammered> => {
   const request = requestBytes(path, headers)
   const latencies = createHistogram()
   const { promise, reject, resolve } = Promise.withResolvers<void>()

@@ -27,16 +27,19 @@ const run = Effect.gen(function*() {
   const port = yield* vite.ask({ root: path.dirname(path.join(realmsDir, pathOf(module))) }, 60_000)
   const theirs = yield* page(`http://127.0.0.1:${port}`, `/${module}`)
   const hammer = yield* startHammer
-  return yield* Effect.forEach(cases, ({ label, path, revalidate }) =>
-    Effect.flatMap(page(replica.url, path), (ours) =>
-      compareHits(
-        revalidate
-          ? label
-          : `${label} (${kilobytes(ours.body.byteLength)}, Vite ${kilobytes(theirs.body.byteLength)})`,
-        { pid: replica.pid, port: replica.port, page: ours, head: "x-lockstep-cache: l1" },
-        { name: "Vite", pid: vite.pid, port, page: theirs, head: "" },
-        { hammer, revalidate, bar: 2 }
-      )))
+  return yield* Effect.forEach(
+    cases,
+    ({ label, path, revalidate }) =>
+      Effect.flatMap(page(replica.url, path), (ours) =>
+        compareHits(
+          revalidate
+            ? label
+            : `${label} (${kilobytes(ours.body.byteLength)}, Vite ${kilobytes(theirs.body.byteLength)})`,
+          { pid: replica.pid, port: replica.port, page: ours, head: "x-lockstep-cache: l1" },
+          { name: "Vite", pid: vite.pid, port, page: theirs, head: "" },
+          { hammer, revalidate, bar: 2 }
+        ))
+  )
 })
 
 export const vite: Row = {
