@@ -1,6 +1,9 @@
 import type { Row } from "./Row.ts"
+import { busy } from "./rows/busy.ts"
 import { catchUp } from "./rows/catchUp.ts"
 import { cold } from "./rows/cold.ts"
+import { coalescing } from "./rows/coalescing.ts"
+import { connections } from "./rows/connections.ts"
 import { definitions } from "./rows/definitions.ts"
 import { inProcess } from "./rows/inProcess.ts"
 import { invalidations } from "./rows/invalidations.ts"
@@ -18,6 +21,9 @@ export const rows: ReadonlyArray<Row> = [
   l1Hit,
   vite,
   inProcess,
+  busy,
+  coalescing,
+  connections,
   cold,
   l2Hit,
   leaseCheck,

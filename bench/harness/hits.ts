@@ -66,7 +66,7 @@ export const compareHits = Effect.fnUntraced(function*(
   { bar, hammer, revalidate }: {
     readonly hammer: Helper<Hammering, Hammered>
     readonly revalidate: boolean
-    readonly bar: number
+    readonly bar?: number | undefined
   }
 ) {
   const { scale } = yield* Workbench
@@ -83,7 +83,7 @@ export const compareHits = Effect.fnUntraced(function*(
     lockstep: perSecond(median(column(measured.ours, "perSecond"))),
     peer: { name: peer.name, figure: perSecond(median(column(measured.theirs, "perSecond"))) },
     ratio: ratios(column(measured.ours, "perSecond"), column(measured.theirs, "perSecond")),
-    bar,
+    ...bar !== undefined && { bar },
     steady: true,
     also: {
       "CPU a request": both("cpuMicros", (value) => Number.isNaN(value) ? "?" : `${value.toFixed(0)} µs`),

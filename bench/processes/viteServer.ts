@@ -1,5 +1,4 @@
 /** Vite's dev server over a directory, with its own settings but for what this directory has not: pages, packages. */
-import type { AddressInfo } from "node:net"
 import { createServer } from "vite"
 import { answerParent } from "./answerParent.ts"
 
@@ -18,7 +17,9 @@ const serve = async ({ root }: Serving) => {
     server: { host: "127.0.0.1", port: 0, ws: false }
   })
   await server.listen()
-  return (server.httpServer?.address() as AddressInfo).port
+  const address = server.httpServer?.address()
+  if (typeof address !== "object" || address === null) throw new Error("Vite does not listen on a port")
+  return address.port
 }
 
 answerParent(serve)
