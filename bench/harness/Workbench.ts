@@ -15,6 +15,8 @@ export interface Scale {
   readonly roundMillis: number
   /** Rounds of what takes many seconds by itself. */
   readonly longRounds: number
+  /** Rounds of what copies many files. */
+  readonly copies: number
   /** Replicas of the fleets that start cold. */
   readonly fleets: ReadonlyArray<number>
   /** Cached modules in a realm that is invalidated. */
@@ -29,6 +31,7 @@ export const full: Scale = {
   warmupMillis: 2000,
   roundMillis: 700,
   longRounds: 3,
+  copies: 9,
   fleets: [1, 2, 4, 8],
   cachedModules: [10, 1000, 10_000, 100_000],
   requests: 1_000_000
@@ -38,6 +41,7 @@ export const quick: Scale = {
   warmupMillis: 500,
   roundMillis: 300,
   longRounds: 1,
+  copies: 3,
   fleets: [1, 2],
   cachedModules: [10, 1000, 10_000],
   requests: 50_000

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import type { LockstepOptions } from "../../src/Lockstep.ts"
 import type { Answered, Task } from "../processes/embedded.ts"
 import { BenchFailed } from "./BenchFailed.ts"
 import { Children } from "./Children.ts"
@@ -54,7 +55,7 @@ export const addFiles = (fleet: Fleet, files: Readonly<Record<string, string>>) 
 export const startEmbedded = Effect.fnUntraced(function*(
   { databaseUrl, realmsDir, versionsDir }: Fleet,
   replicaId: string,
-  cacheBytes = 64 * 2 ** 20
+  own: Pick<LockstepOptions, "cacheBytes" | "warmUp"> = { cacheBytes: 64 * 2 ** 20 }
 ) {
   const children = yield* Children
   const host = yield* children.helper<Task, Answered>(new URL("../processes/embedded.ts", import.meta.url))
@@ -68,8 +69,8 @@ export const startEmbedded = Effect.fnUntraced(function*(
       replicaId,
       advertiseUrl: publicUrl,
       leaseMillis: 3000,
-      cacheBytes,
-      transpiler: { workers: 1 }
+      transpiler: { workers: 1 },
+      ...own
     }
   }, 60_000)
   return host

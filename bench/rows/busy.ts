@@ -14,11 +14,12 @@ import type { Flooded, Flooding } from "../processes/flood.ts"
 import type { Serving } from "../processes/inlineServer.ts"
 import type { Line, Row } from "../Row.ts"
 
-const realm = "http://localhost:4201/busy/"
-const published = "http://localhost:4201/busy-published/"
+const coldRealm = "http://localhost:4201/cold/"
+const hotRealm = "http://localhost:4201/hot/"
+const published = "http://localhost:4201/published/"
 
-/** More than any farm makes in a run; each is a module of 46 KB, some 30 ms of Babel. */
-const modules = 4000
+/** More than a farm makes in a run: each is 98 KB of TypeScript. */
+const modules = 3000
 
 /** Cold modules that are asked for at any time: never none, so the farm is never idle. */
 const floodConnections = 4
@@ -30,20 +31,18 @@ const run = Effect.gen(function*() {
   const { freshDatabase, freshDirectory, realmsDir: effect, scale } = yield* Workbench
   const children = yield* Children
   const realmsDir = yield* freshDirectory
-  const source = fs.readFileSync(path.join(effect, "effect", "Trie.ts"), "utf8")
-  fs.mkdirSync(path.join(realmsDir, "busy"))
-  // The flood's modules come after the publish: what it copies is one file.
-  fs.writeFileSync(path.join(realmsDir, "busy", "hot.ts"), source)
-  const replica = yield* startReplica({ databaseUrl: yield* freshDatabase, dataDir: yield* freshDirectory, realmsDir })
-  yield* publish(replica.url, realm, published)
-  const hot = yield* page(replica.url, `${new URL(published).pathname}hot.ts`)
+  const read = (name: string) => fs.readFileSync(path.join(effect, "effect", name), "utf8")
+  const large = read("SchemaRepresentation.ts")
   const cold = Array.from({ length: modules }, (_, index) => `cold-${index}.ts`)
-  for (const [index, name] of cold.entries()) {
-    fs.writeFileSync(path.join(realmsDir, "busy", name), `// ${index}\n${source}`)
-  }
-  const paths = cold.map((name) => new URL(realm).pathname + name)
+  for (const name of ["hot", "cold"]) fs.mkdirSync(path.join(realmsDir, name))
+  fs.writeFileSync(path.join(realmsDir, "hot", "hot.ts"), read("Trie.ts"))
+  for (const name of cold) fs.writeFileSync(path.join(realmsDir, "cold", name), `// ${name}\n${large}`)
+  const replica = yield* startReplica({ databaseUrl: yield* freshDatabase, dataDir: yield* freshDirectory, realmsDir })
+  yield* publish(replica.url, hotRealm, published)
+  const hot = yield* page(replica.url, `${new URL(published).pathname}hot.ts`)
+  const paths = cold.map((name) => new URL(coldRealm).pathname + name)
   const inline = yield* children.helper<Serving, number>(new URL("../processes/inlineServer.ts", import.meta.url))
-  const inlinePort = yield* inline.ask({ page: hot, source }, 10_000)
+  const inlinePort = yield* inline.ask({ page: hot, source: large }, 10_000)
   const hammer = yield* startHammer
   const flood = yield* children.helper<Flooding, Flooded>(new URL("../processes/flood.ts", import.meta.url))
 

@@ -70,11 +70,15 @@ const run = Effect.gen(function*() {
       }
       return Effect.forEach(helpers, (helper) => helper.ask(calling, 60_000), { concurrency: "unbounded" })
     })
-    return Effect.map(together, (called) =>
-      total(called.map(({ executions }) => executions), called.map(({ millis }) => millis)))
+    return {
+      read: Effect.map(
+        together,
+        (called) => total(called.map(({ executions }) => executions), called.map(({ millis }) => millis))
+      )
+    }
   })
-  const bentocache = yield* peer("bentocache")
-  const cacheable = yield* peer("cacheable")
+  const { read: bentocache } = yield* peer("bentocache")
+  const { read: cacheable } = yield* peer("cacheable")
   const measured = yield* alternate(scale.rounds, {
     lockstep,
     bentocache,
