@@ -83,8 +83,7 @@ export const compareHits = Effect.fnUntraced(function*(
     lockstep: perSecond(median(column(measured.ours, "perSecond"))),
     peer: { name: peer.name, figure: perSecond(median(column(measured.theirs, "perSecond"))) },
     ratio: ratios(column(measured.ours, "perSecond"), column(measured.theirs, "perSecond")),
-    ...bar !== undefined && { bar },
-    steady: true,
+    ...bar !== undefined && { bar, steady: true },
     also: {
       "CPU a request": both("cpuMicros", (value) => Number.isNaN(value) ? "?" : `${value.toFixed(0)} µs`),
       p50: both("p50Millis", millis),

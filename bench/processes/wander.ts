@@ -20,7 +20,7 @@ export type Wandered = Readonly<Record<string, number>>
 const requestOf = ({ distinct, modules, realms }: Wandering, n: number): Buffer => {
   const which = Math.imul(n, 0x9e37_79b1) >>> 0
   const number = which % distinct
-  const realm = realms[which % realms.length]
+  const realm = realms[Math.floor(which / distinct) % realms.length]
   const module = number % modules
   switch (n % 10) {
     case 0:

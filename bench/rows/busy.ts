@@ -113,6 +113,7 @@ const run = Effect.gen(function*() {
 
 export const busy: Row = {
   name: "busy",
-  title: `Hits in memory of a published realm, over HTTP, ${connections} connections, while others wait for cold modules`,
+  title:
+    `Hits in memory of a published realm, over HTTP, ${connections} connections, while others wait for cold modules`,
   run
 }

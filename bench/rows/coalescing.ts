@@ -48,9 +48,7 @@ const run = Effect.gen(function*() {
         at,
         probe: false
       }, 60_000), { concurrency: "unbounded" })
-  }).pipe(Effect.map((answers) =>
-    total(answers.map(({ count }) => count), answers.flatMap(({ millis }) => millis))
-  ))
+  }).pipe(Effect.map((answers) => total(answers.map(({ count }) => count), answers.flatMap(({ millis }) => millis))))
 
   const peer = Effect.fnUntraced(function*(library: "bentocache" | "cacheable") {
     const databaseUrl = yield* freshDatabase
@@ -108,6 +106,8 @@ const run = Effect.gen(function*() {
 
 export const coalescing: Row = {
   name: "coalescing",
-  title: `${callers.toLocaleString("en-US")} callers of one cold key, over ${processes} processes; most executions of any round`,
+  title: `${
+    callers.toLocaleString("en-US")
+  } callers of one cold key, over ${processes} processes; most executions of any round`,
   run
 }

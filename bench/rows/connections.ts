@@ -20,8 +20,11 @@ const textOf = (round: number, key: number) => `export const value: number = ${r
 const run = Effect.gen(function*() {
   const { freshDatabase, scale } = yield* Workbench
   const children = yield* Children
-  const rounds = Array.from({ length: scale.longRounds }, (_, round) =>
-    Object.fromEntries(Array.from({ length: keys }, (_, key) => [`cold-${round}-${key}.ts`, textOf(round, key)])))
+  const rounds = Array.from(
+    { length: scale.longRounds },
+    (_, round) =>
+      Object.fromEntries(Array.from({ length: keys }, (_, key) => [`cold-${round}-${key}.ts`, textOf(round, key)]))
+  )
   const fleet = yield* smallFleet
   yield* addFiles(fleet, Object.assign({}, ...rounds))
   const host = yield* startEmbedded(fleet, "host")

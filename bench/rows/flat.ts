@@ -45,7 +45,10 @@ const hostWith = Effect.fnUntraced(function*(rows: number) {
 const run = Effect.gen(function*() {
   const { scale } = yield* Workbench
   const [few = 0, ...more] = scale.cachedModules
-  const hosts = yield* Effect.forEach(scale.cachedModules, (rows) => Effect.map(hostWith(rows), (host) => ({ rows, host })))
+  const hosts = yield* Effect.forEach(
+    scale.cachedModules,
+    (rows) => Effect.map(hostWith(rows), (host) => ({ rows, host }))
+  )
   const measured = yield* alternate(
     scale.longRounds * 3,
     Object.fromEntries(hosts.flatMap(({ host, rows }) => [

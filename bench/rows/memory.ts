@@ -22,7 +22,8 @@ const distinct = 200_000
 const parts = 4
 
 /** Large, and soon transpiled: one literal. */
-const textOf = (number: number) => `export const text: string = "${`${number} `.repeat(moduleBytes).slice(0, moduleBytes)}"\n`
+const textOf = (number: number) =>
+  `export const text: string = "${`${number} `.repeat(moduleBytes).slice(0, moduleBytes)}"\n`
 
 const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
@@ -47,8 +48,11 @@ const run = Effect.gen(function*() {
       realms: [new URL(smallRealm).pathname, new URL(smallPublished).pathname],
       modules: Math.min(modules, different)
     }, 3_600_000)
-  const weigh = Effect.flatMap(host.ask({ task: "weigh" }, 60_000), ({ weighed }) =>
-    weighed === undefined ? Effect.fail(new BenchFailed({ detail: "was not weighed" })) : Effect.succeed(weighed))
+  const weigh = Effect.flatMap(
+    host.ask({ task: "weigh" }, 60_000),
+    ({ weighed }) =>
+      weighed === undefined ? Effect.fail(new BenchFailed({ detail: "was not weighed" })) : Effect.succeed(weighed)
+  )
 
   // Everything has been loaded and compiled, and next to nothing is kept.
   yield* wander(2000, 10)

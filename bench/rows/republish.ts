@@ -19,7 +19,8 @@ const published = "http://localhost:4201/large-published/"
 
 /** As small modules are: 1 KB each, in directories of a hundred, each importing the one before. */
 const nameOf = (number: number) => `part-${Math.floor(number / 100)}/module-${number}.ts`
-const textOf = (number: number) => `// ${"-".repeat(900)}
+const textOf = (number: number) =>
+  `// ${"-".repeat(900)}
 ${number % 100 === 0 ? "" : `import { value as before } from "./module-${number - 1}.ts"`}
 export const value: number = ${number % 100 === 0 ? number : "before + 1"}
 `
@@ -98,6 +99,8 @@ const run = Effect.gen(function*() {
 
 export const republish: Row = {
   name: "republish",
-  title: `A publish of ${modules.toLocaleString("en-US")} modules that were served and have not changed; then all are read again`,
+  title: `A publish of ${
+    modules.toLocaleString("en-US")
+  } modules that were served and have not changed; then all are read again`,
   run
 }
