@@ -15,8 +15,8 @@ export interface Scale {
   readonly roundMillis: number
   /** Rounds of what takes many seconds by itself. */
   readonly longRounds: number
-  /** Rounds of what copies many files. */
-  readonly copies: number
+  /** Rounds of what takes a second or so. */
+  readonly slowRounds: number
   /** Replicas of the fleets that start cold. */
   readonly fleets: ReadonlyArray<number>
   /** Cached modules in a realm that is invalidated. */
@@ -31,7 +31,7 @@ export const full: Scale = {
   warmupMillis: 2000,
   roundMillis: 700,
   longRounds: 3,
-  copies: 9,
+  slowRounds: 9,
   fleets: [1, 2, 4, 8],
   cachedModules: [10, 1000, 10_000, 100_000],
   requests: 1_000_000
@@ -41,7 +41,7 @@ export const quick: Scale = {
   warmupMillis: 500,
   roundMillis: 300,
   longRounds: 1,
-  copies: 3,
+  slowRounds: 3,
   fleets: [1, 2],
   cachedModules: [10, 1000, 10_000],
   requests: 50_000

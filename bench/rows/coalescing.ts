@@ -24,7 +24,7 @@ const run = Effect.gen(function*() {
   const { freshDatabase, realmsDir, scale } = yield* Workbench
   const children = yield* Children
   const original = readFileSync(path.join(realmsDir, "effect", "SchemaRepresentation.ts"), "utf8")
-  const rounds = Array.from({ length: scale.rounds }, (_, round) => round)
+  const rounds = Array.from({ length: scale.slowRounds }, (_, round) => round)
   const fleet = yield* smallFleet
   yield* addFiles(fleet, Object.fromEntries(rounds.map((round) => [`cold-${round}.ts`, moduleOf(original, round)])))
   const hosts = yield* Effect.forEach(
@@ -77,7 +77,7 @@ const run = Effect.gen(function*() {
   })
   const { read: bentocache } = yield* peer("bentocache")
   const { read: cacheable } = yield* peer("cacheable")
-  const measured = yield* alternate(scale.rounds, {
+  const measured = yield* alternate(scale.slowRounds, {
     lockstep,
     bentocache,
     cacheable

@@ -50,7 +50,7 @@ const run = Effect.gen(function*() {
     (rows) => Effect.map(hostWith(rows), (host) => ({ rows, host }))
   )
   const measured = yield* alternate(
-    scale.longRounds * 3,
+    scale.slowRounds,
     Object.fromEntries(hosts.flatMap(({ host, rows }) => [
       [`publish ${rows}`, host.publish] as const,
       [`invalidate ${rows}`, host.invalidate] as const

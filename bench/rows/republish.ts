@@ -81,7 +81,7 @@ const run = Effect.gen(function*() {
     )
   )
   yield* plain
-  const measured = yield* alternate(scale.copies, { ours, plain, synced })
+  const measured = yield* alternate(scale.slowRounds, { ours, plain, synced })
   const line = (name: string, peer: string, theirs: ReadonlyArray<number>): Line => ({
     name,
     lockstep: millis(median(measured.ours)),
