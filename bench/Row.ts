@@ -12,6 +12,12 @@ export interface Line {
   readonly peer?: { readonly name: string; readonly figure: string }
   /** Lockstep's speed over the peer's, round by round: 1 is as fast, 0.5 half as fast. */
   readonly ratio?: Range
+  /** What the ratio's median should be at least. */
+  readonly bar?: number
+  /** The ratio is much the same on any machine and beside any neighbour: `--check` compares it with the baseline's. */
+  readonly steady?: boolean
+  /** What must be the same in every run on every machine, such as executions. */
+  readonly counts?: Readonly<Record<string, number>>
   /** What else was counted, in the order to be shown. */
   readonly also: Readonly<Record<string, string>>
 }

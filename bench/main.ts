@@ -2,16 +2,20 @@
  * `npm run bench`: measures Lockstep beside its peers and prints both, in one run. See docs/BENCHMARKS.md.
  *
  *     npm run bench -- --rows l1-hit,cold --quick --json
+ *     npm run bench -- --check
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Layer, Option } from "effect"
 import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
 import { mkdirSync } from "node:fs"
 import * as path from "node:path"
+import { asTable, compare, save } from "./harness/baseline.ts"
+import { BenchFailed } from "./harness/BenchFailed.ts"
 import { Children } from "./harness/Children.ts"
 import { load, machine } from "./harness/machine.ts"
 import { asJson, asText, describeMachine, type Measured } from "./harness/report.ts"
 import { full, quick, Workbench } from "./harness/Workbench.ts"
+import type { Row } from "./Row.ts"
 import { rows } from "./rows.ts"
 
 const names = rows.map((row) => row.name).join(", ")
@@ -25,6 +29,20 @@ const flags = {
   ),
   quick: Flag.Boolean("quick").pipe(Flag.withDescription("fewer and shorter rounds"), Flag.withDefault(false)),
   json: Flag.Boolean("json").pipe(Flag.withDescription("print JSON for machines"), Flag.withDefault(false)),
+  check: Flag.Boolean("check").pipe(
+    Flag.withDescription("compare with the baseline; exit 1 if anything was lost"),
+    Flag.withDefault(false)
+  ),
+  margin: Flag.Int("margin").pipe(
+    Flag.withMetavar("PERCENT"),
+    Flag.withDescription("what --check lets a ratio lose (25)"),
+    Flag.filter((percent) => percent >= 0 && percent < 100, () => "a number from 0 to 99"),
+    Flag.withDefault(25)
+  ),
+  save: Flag.Boolean("save").pipe(
+    Flag.withDescription("make these rows' figures the baseline"),
+    Flag.withDefault(false)
+  ),
   profile: Flag.String("profile").pipe(
     Flag.withMetavar("DIR"),
     Flag.withDescription("keep CPU profiles of replicas there and print the hottest frames; figures are lower then"),
@@ -38,27 +56,58 @@ function rowsNamed(list: string) {
   return found.length === wanted.length ? Option.some(found) : Option.none()
 }
 
-const bench = Command.make("bench", flags, ({ json, profile, quick: short, rows }) =>
-  Effect.gen(function*() {
-    const before = load()
-    const { postgres } = yield* Workbench
-    const here = { ...machine(), postgres }
-    if (!json) yield* Console.log(`${describeMachine(here)}; load average ${before}\n`)
-    const measured = new Array<Measured>()
-    for (const row of rows) {
-      yield* Console.error(`measuring ${row.name} ...`)
-      const done = { row, lines: yield* Effect.scoped(row.run) }
-      measured.push(done)
-      if (!json) yield* Console.log(`${asText(done)}\n`)
-    }
-    const after = load()
-    yield* Console.log(json ? asJson(here, { before, after }, measured) : `load average at the end ${after}`)
-  }).pipe(
-    Effect.provide(Layer.mergeAll(
-      Workbench.layer(short ? quick : full, Option.getOrUndefined(Option.map(profile, prepared))),
-      Children.layer
-    ))
-  )).pipe(Command.withDescription("Measures Lockstep beside its peers."))
+const measure = Effect.fnUntraced(function*(row: Row) {
+  yield* Console.error(`measuring ${row.name} ...`)
+  return { row, lines: yield* Effect.scoped(row.run) }
+})
+
+/** A row that lost is measured once more, since a neighbour may have been at work: only what is lost twice is lost. */
+const check = Effect.fnUntraced(function*(
+  scale: "full" | "quick",
+  measured: ReadonlyArray<Measured>,
+  margin: number
+) {
+  const comparisons = yield* Effect.forEach(
+    measured,
+    Effect.fnUntraced(function*(first) {
+      const compared = compare(scale, [first], margin)
+      return compared.some(({ lost }) => lost) ? compare(scale, [yield* measure(first.row)], margin) : compared
+    })
+  )
+  const all = comparisons.flat()
+  yield* Console.error(asTable(all))
+  const lost = all.filter((each) => each.lost).length
+  if (all.length === 0) return yield* new BenchFailed({ detail: "the baseline has none of these rows: see --save" })
+  if (lost > 0) return yield* new BenchFailed({ detail: `${lost} of ${all.length} figures were lost, twice in a row` })
+})
+
+const bench = Command.make(
+  "bench",
+  flags,
+  ({ check: checking, json, margin, profile, quick: short, rows, save: saving }) =>
+    Effect.gen(function*() {
+      const before = load()
+      const { postgres } = yield* Workbench
+      const here = { ...machine(), postgres }
+      if (!json) yield* Console.log(`${describeMachine(here)}; load average ${before}\n`)
+      const measured = new Array<Measured>()
+      for (const row of rows) {
+        const done = yield* measure(row)
+        measured.push(done)
+        if (!json) yield* Console.log(`${asText(done)}\n`)
+      }
+      const after = load()
+      yield* Console.log(json ? asJson(here, { before, after }, measured) : `load average at the end ${after}`)
+      const scale = short ? "quick" : "full"
+      if (checking) yield* check(scale, measured, margin / 100)
+      if (saving) save(scale, measured)
+    }).pipe(
+      Effect.provide(Layer.mergeAll(
+        Workbench.layer(short ? quick : full, Option.getOrUndefined(Option.map(profile, prepared))),
+        Children.layer
+      ))
+    )
+).pipe(Command.withDescription("Measures Lockstep beside its peers."))
 
 const prepared = (directory: string) => {
   const absolute = path.resolve(directory)

@@ -15,11 +15,37 @@ export interface Scale {
   readonly roundMillis: number
   /** Rounds of what takes many seconds by itself. */
   readonly longRounds: number
+  /** Rounds of what takes a second or so. */
+  readonly slowRounds: number
+  /** Replicas of the fleets that start cold. */
+  readonly fleets: ReadonlyArray<number>
+  /** Cached modules in a realm that is invalidated. */
+  readonly cachedModules: ReadonlyArray<number>
+  /** Requests that may not make a replica grow. */
+  readonly requests: number
 }
 
 // Many short rounds: a neighbour's burst then falls on both sides of most of them, or of none.
-export const full: Scale = { rounds: 15, warmupMillis: 2000, roundMillis: 700, longRounds: 3 }
-export const quick: Scale = { rounds: 5, warmupMillis: 500, roundMillis: 300, longRounds: 1 }
+export const full: Scale = {
+  rounds: 15,
+  warmupMillis: 2000,
+  roundMillis: 700,
+  longRounds: 3,
+  slowRounds: 9,
+  fleets: [1, 2, 4, 8],
+  cachedModules: [10, 1000, 10_000, 100_000],
+  requests: 1_000_000
+}
+export const quick: Scale = {
+  rounds: 5,
+  warmupMillis: 500,
+  roundMillis: 300,
+  longRounds: 1,
+  slowRounds: 3,
+  fleets: [1, 2],
+  cachedModules: [10, 1000, 10_000],
+  requests: 50_000
+}
 
 /** What all rows share: real input, a real PostgreSQL, and places that vanish with the run. */
 export class Workbench extends Context.Service<Workbench, {

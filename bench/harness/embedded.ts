@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import type { LockstepOptions } from "../../src/Lockstep.ts"
 import type { Answered, Task } from "../processes/embedded.ts"
 import { BenchFailed } from "./BenchFailed.ts"
 import { Children } from "./Children.ts"
@@ -39,10 +40,22 @@ export const smallFleet = Effect.gen(function*() {
   return fleet
 })
 
+/** Writes files into the small realm; before a host starts, so that nobody has to notice. */
+export const addFiles = (fleet: Fleet, files: Readonly<Record<string, string>>) =>
+  Effect.tryPromise({
+    try: async () => {
+      for (const [name, text] of Object.entries(files)) {
+        await fs.writeFile(path.join(fleet.realmsDir, "small", name), text)
+      }
+    },
+    catch: (cause) => new BenchFailed({ detail: `cannot write the small realm: ${String(cause)}` })
+  })
+
 /** A process that embeds Lockstep, a member of the fleet until the scope closes. */
 export const startEmbedded = Effect.fnUntraced(function*(
   { databaseUrl, realmsDir, versionsDir }: Fleet,
-  replicaId: string
+  replicaId: string,
+  own: Pick<LockstepOptions, "cacheBytes" | "warmUp"> = { cacheBytes: 64 * 2 ** 20 }
 ) {
   const children = yield* Children
   const host = yield* children.helper<Task, Answered>(new URL("../processes/embedded.ts", import.meta.url))
@@ -56,8 +69,8 @@ export const startEmbedded = Effect.fnUntraced(function*(
       replicaId,
       advertiseUrl: publicUrl,
       leaseMillis: 3000,
-      cacheBytes: 64 * 2 ** 20,
-      transpiler: { workers: 1 }
+      transpiler: { workers: 1 },
+      ...own
     }
   }, 60_000)
   return host

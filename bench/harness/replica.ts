@@ -16,6 +16,7 @@ export interface Counts {
 }
 
 export interface Replica extends Program {
+  readonly port: number
   readonly counts: Effect.Effect<Counts, BenchFailed>
 }
 
@@ -75,5 +76,5 @@ export const startReplica = Effect.fnUntraced(function*(
     try: async () => (await fetch(`${program.url}/_status`, { signal: AbortSignal.timeout(10_000) })).json(),
     catch: (cause) => new BenchFailed({ detail: `${program.url}/_status: ${String(cause)}` })
   })
-  return { ...program, counts: Effect.map(counts, (json) => json as Counts) }
+  return { ...program, port: Number(new URL(program.url).port), counts: Effect.map(counts, (json) => json as Counts) }
 })

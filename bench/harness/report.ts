@@ -13,18 +13,19 @@ export const describeMachine = ({ cores, memoryGiB, node, postgres, processor, s
 
 /** A row as people read it: one line a measurement, and under it what else was counted, Lockstep's first. */
 export const asText = ({ lines, row }: Measured): string => {
-  const cells = lines.map(({ lockstep, name, peer, ratio }) => [
+  const cells = lines.map(({ bar, lockstep, name, peer, ratio }) => [
     `  ${name}`,
     `Lockstep ${lockstep}`,
     peer === undefined ? "" : `${peer.name} ${peer.figure}`,
-    ratio === undefined ? "" : `${ratio.median.toFixed(2)} of it (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`
+    ratio === undefined ? "" : `${ratio.median.toFixed(2)} of it (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`,
+    bar === undefined || ratio === undefined ? "" : `bar ${bar.toFixed(2)}${ratio.median < bar ? ", missed" : ""}`
   ])
-  const widths = [0, 1, 2, 3].map((index) => Math.max(0, ...cells.map((cell) => cell[index]?.length ?? 0)))
+  const widths = [0, 1, 2, 3, 4].map((index) => Math.max(0, ...cells.map((cell) => cell[index]?.length ?? 0)))
   return [
     `${row.name}: ${row.title}`,
-    ...lines.flatMap(({ also }, index) => [
+    ...lines.flatMap(({ also, counts = {} }, index) => [
       (cells[index] ?? []).map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("   ").trimEnd(),
-      `    ${Object.entries(also).map(([name, value]) => `${name} ${value}`).join("; ")}`
+      `    ${Object.entries({ ...counts, ...also }).map(([name, value]) => `${name} ${value}`).join("; ")}`
     ])
   ].join("\n")
 }

@@ -46,8 +46,9 @@ export class HttpConnection {
     })
   }
 
+  /** Does nothing once the connection is closed. */
   send(request: Buffer): void {
-    this.#socket.write(request)
+    if (this.#open) this.#socket.write(request)
   }
 
   close(): void {

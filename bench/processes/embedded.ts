@@ -10,6 +10,8 @@ import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { publish } from "../../src/lifecycle/publish.ts"
 import { layerProgram, type LockstepOptions } from "../../src/Lockstep.ts"
 import { answerParent } from "./answerParent.ts"
+import { readTogether } from "./readTogether.ts"
+import { serveAndWeigh, type Weighed } from "./serveAndWeigh.ts"
 
 export type Task =
   | { readonly task: "start"; readonly options: LockstepOptions; readonly databaseUrl: string }
@@ -27,6 +29,23 @@ export type Task =
     readonly times: number
     readonly lease: boolean
   }
+  /** Reads each of these modules once for every caller, all at once; counts transpiles. */
+  | {
+    readonly task: "read together"
+    readonly realm: string
+    readonly paths: ReadonlyArray<string>
+    readonly callers: number
+    /** When to begin, as `Date.now` tells it: at the same moment as others. */
+    readonly at: number
+    /** Ask the pool `SELECT 1`, one after the other, until all are read: `probes`. */
+    readonly probe: boolean
+  }
+  /** Ask the pool `SELECT 1`, one after the other, this long: `probes`. */
+  | { readonly task: "probe"; readonly times: number }
+  /** Listens over HTTP; counts the port. */
+  | { readonly task: "serve" }
+  /** Collects garbage; `weighed` says what is left. */
+  | { readonly task: "weigh" }
 
 export interface Answered {
   /** Of each publish or wipe, of all reads together, in milliseconds. */
@@ -35,6 +54,9 @@ export interface Answered {
   readonly barrier: ReadonlyArray<number>
   /** How many of whatever was asked for. */
   readonly count: number
+  /** Milliseconds of each. */
+  readonly probes?: ReadonlyArray<number>
+  readonly weighed?: Weighed
 }
 
 type Services = Layer.Success<ReturnType<typeof layerProgram>>
@@ -66,8 +88,20 @@ const timed = Effect.fnUntraced(function*<A, E, R>(times: number, work: Effect.E
   return millis
 })
 
-const perform = Effect.fnUntraced(function*(task: Exclude<Task, { readonly task: "start" }>) {
+/** Whatever happens in the process while it looks is in it. */
+const probe = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const from = performance.now()
+  yield* sql`SELECT 1`
+  return performance.now() - from
+})
+
+const perform = Effect.fnUntraced(function*(task: Exclude<Task, { readonly task: "start" | "serve" | "weigh" }>) {
   switch (task.task) {
+    case "read together":
+      return yield* readTogether(task, probe)
+    case "probe":
+      return { millis: [], barrier: [], count: task.times, probes: yield* Effect.replicateEffect(probe, task.times) }
     case "publish": {
       barriers.length = 0
       const millis = yield* timed(
@@ -125,7 +159,10 @@ const perform = Effect.fnUntraced(function*(task: Exclude<Task, { readonly task:
   }
 })
 
+const { serve, weigh } = serveAndWeigh()
+
 answerParent(async (task: Task): Promise<Answered> => {
+  if (task.task === "weigh") return { millis: [], barrier: [], count: 0, weighed: weigh() }
   if (task.task === "start") {
     runtime = ManagedRuntime.make(layerProgram(task.options, { url: Redacted.make(task.databaseUrl) }))
     const services = await runtime.context()
@@ -133,5 +170,6 @@ answerParent(async (task: Task): Promise<Answered> => {
     return { millis: [], barrier: [], count: 0 }
   }
   if (runtime === undefined) throw new Error("was not started")
+  if (task.task === "serve") return { millis: [], barrier: [], count: await serve(await runtime.context()) }
   return runtime.runPromise(Effect.provideService(perform(task), Tracer.Tracer, tracer))
 })

@@ -1,4 +1,4 @@
-/** A process that asks one server for one path over and over, as fast as it answers. */
+/** A process that asks one server for one path over and over. */
 import { createHistogram } from "node:perf_hooks"
 import { answerParent } from "./answerParent.ts"
 import { HttpConnection, requestBytes } from "./HttpConnection.ts"
@@ -8,6 +8,8 @@ export interface Hammering {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly connections: number
+  /** Each connection waits this long between an answer and its next request; 0 asks as fast as it is answered. */
+  readonly pauseMillis: number
   readonly millis: number
   /** Every answer must be like this, or the measurement fails. */
   readonly expect: { readonly status: number; readonly bodyLength: number; readonly head: string }
@@ -22,16 +24,22 @@ export interface Hammered {
   readonly busy: number
 }
 
-const hammer = async ({ connections, expect, headers, millis, path, port }: Hammering): Promise<Hammered> => {
+const hammer = async (
+  { connections, expect, headers, millis, path, pauseMillis, port }: Hammering
+): Promise<Hammered> => {
   const request = requestBytes(path, headers)
   const latencies = createHistogram()
   const { promise, reject, resolve } = Promise.withResolvers<void>()
   let requests = 0
 
+  const record = (sentAt: number) => latencies.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)))
+
   const open = async () => {
     let sentAt = 0
+    let waits = false
     const send = () => {
       sentAt = performance.now()
+      waits = true
       connection.send(request)
     }
     const connection = await HttpConnection.open({
@@ -43,22 +51,30 @@ const hammer = async ({ connections, expect, headers, millis, path, port }: Hamm
           return reject(new Error(`expected ${JSON.stringify(expect)}, got a body of ${bodyLength} and\n${head}`))
         }
         requests++
-        latencies.record(Math.max(1, Math.round((performance.now() - sentAt) * 1000)))
-        send()
+        waits = false
+        record(sentAt)
+        if (pauseMillis === 0) send()
+        else setTimeout(send, pauseMillis)
       }
     })
-    return { connection, send }
+    return { connection, send, recordWait: () => waits && record(sentAt) }
   }
 
   const opened = await Promise.all(Array.from({ length: connections }, open))
   const cpu = process.cpuUsage()
   const start = performance.now()
-  for (const { send } of opened) send()
+  // Spread over the pause, as they will be from then on.
+  for (const [index, { send }] of opened.entries()) {
+    if (pauseMillis === 0) send()
+    else setTimeout(send, pauseMillis * index / connections)
+  }
   setTimeout(resolve, millis)
   try {
     await promise
     const elapsed = performance.now() - start
     const { system, user } = process.cpuUsage(cpu)
+    // Who was not answered has waited as well, so far: else a server that answers nobody would look the fastest.
+    for (const { recordWait } of opened) recordWait()
     return {
       requests,
       perSecond: requests / elapsed * 1000,

@@ -83,38 +83,47 @@ const evenShares = <A>(items: ReadonlyArray<A>, count: number, weigh: (item: A) 
 
 const run = Effect.gen(function*() {
   const { modules, scale } = yield* Workbench
-  const measured = yield* alternate(scale.longRounds, {
-    babel1: babel(1),
-    one: fleet(1, "every"),
-    babel2: babel(2),
-    both: fleet(2, "every"),
-    split: fleet(2, "split")
-  })
+  const sizes = scale.fleets
+  const subjects = sizes.flatMap((size) => [
+    [`babel ${size}`, babel(size)] as const,
+    [`every ${size}`, fleet(size, "every")] as const,
+    ...size === 1 ? [] : [[`split ${size}`, fleet(size, "split")] as const]
+  ])
+  const measured = yield* alternate(scale.longRounds, Object.fromEntries(subjects))
   const all: ReadonlyArray<Cold> = Object.values(measured).flat()
   const different = modules.filter((module) => new Set(all.map(({ hashes }) => hashes[module])).size !== 1)
   if (different.length > 0) {
     return yield* new BenchFailed({ detail: `replicas and Babel differ in ${different.slice(0, 5).join(", ")}` })
   }
-  const line = (name: string, fleet: ReadonlyArray<Cold>, peer: string, bare: ReadonlyArray<Cold>): Line => {
+  const one = (measured["every 1"] ?? []).map(({ millis }) => millis)
+  const line = (name: string, size: number, load: "every" | "split"): Line => {
+    const fleet = measured[`${load} ${size}`] ?? []
+    const bare = measured[`babel ${size}`] ?? []
     const both = (of: (cold: Cold) => number) => `${seconds(median(fleet.map(of)))} / ${seconds(median(bare.map(of)))}`
     const wall = { lockstep: fleet.map(({ millis }) => millis), bare: bare.map(({ millis }) => millis) }
+    const executions = Math.max(...fleet.map((each) => each.executions))
     return {
       name,
       lockstep: seconds(median(wall.lockstep)),
-      peer: { name: peer, figure: seconds(median(wall.bare)) },
+      peer: { name: `${size} bare Babel`, figure: seconds(median(wall.bare)) },
       ratio: ratios(wall.bare, wall.lockstep),
+      // At most 1.25 times as long; one replica at least 0.8 as fast: the same.
+      bar: 0.8,
+      counts: { executions, modules: modules.length },
       also: {
-        executions: `${Math.max(...fleet.map(({ executions }) => executions))} of ${modules.length} modules`,
         "CPU time": both((cold) => cold.cpuMillis),
-        "time against 1 replica": ratios(wall.lockstep, measured.one.map(({ millis }) => millis)).median.toFixed(2)
+        "time against 1 replica": ratios(wall.lockstep, one).median.toFixed(2)
       }
     }
   }
-  return [
-    line("1 replica", measured.one, "1 bare Babel", measured.babel1),
-    line("2 replicas, each asked for every module", measured.both, "2 bare Babel", measured.babel2),
-    line("2 replicas, each module asked of one", measured.split, "2 bare Babel", measured.babel2)
-  ]
+  return sizes.flatMap((size) =>
+    size === 1
+      ? [line("1 replica", 1, "every")]
+      : [
+        line(`${size} replicas, each asked for every module`, size, "every"),
+        line(`${size} replicas, each module asked of one`, size, "split")
+      ]
+  )
 })
 
 export const cold: Row = {
