@@ -77,11 +77,22 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
           }
         })
 
+        // Files are immutable, and shared by their readers: hashing again would be a fifth of what a hit costs.
+        const contentKeys = new WeakMap<SourceFile, string>()
+        const contentKeyOf = (source: SourceFile) => {
+          let key = contentKeys.get(source)
+          if (key === undefined) {
+            key = contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
+            contentKeys.set(source, key)
+          }
+          return key
+        }
+
         const keyOf = (view: RealmView, source: SourceFile): Key => ({
           view,
           source,
           path: source.canonicalPath,
-          contentKey: contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
+          contentKey: contentKeyOf(source)
         })
 
         return TranspiledModuleCache.of({
