@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Option, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import { DatabaseError } from "../domain/errors.ts"
@@ -68,8 +68,12 @@ const shape: Shape = {
 
 const decode = Schema.decodeUnknownSync(TranspiledRow)
 
-/** Of the pool's ten connections: readers of the shared cache must not keep others from asking for a generation. */
+/**
+ * Of the pool's ten connections: whoever reads the shared cache, or fills it, must not keep others from asking for a
+ * generation.
+ */
 const readLanes = 4
+const writeLanes = 3
 
 /** Rows may be large, and are all decoded before the first is answered. */
 const rowsARead = 16
@@ -100,6 +104,8 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         SELECT ${names}, EXISTS (SELECT FROM adopted) AS accepted FROM found`
       const table = makeSql(sql, shape, decode)
       const read = yield* batched({ lanes: readLanes, size: rowsARead, ask: table.readMany })
+      // Waited for within the statement's deadline.
+      const inLane = Semaphore.makeUnsafe(writeLanes).withPermit
       return ModuleTranspileTable.of({
         ...table,
         read: (realmUrl, path, contentKey) =>
@@ -113,18 +119,18 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         writeAndKeep: (realmUrl, path, contentKey, token, row) =>
           statement(
             `write ${shape.table}`,
-            sql.unsafe(writeAndKeep, [
+            inLane(sql.unsafe(writeAndKeep, [
               ...fenceOf(realmUrl, path, contentKey, token),
               ...valuesOf(shape.columns, row)
-            ])
+            ]))
           ).pipe(Effect.map((rows) => rows.length > 0)),
         adoptContent: (realmUrl, path, contentKey, token) =>
           statement(
             "adopt a transpiled module",
-            sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
+            inLane(sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
               adopt,
               fenceOf(realmUrl, path, contentKey, token)
-            )
+            ))
           ).pipe(
             Effect.map(([found]) =>
               found === undefined ? Option.none() : Option.some({ row: decode(found), accepted: found.accepted })
