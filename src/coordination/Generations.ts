@@ -63,9 +63,24 @@ export class Generations extends Context.Service<Generations, {
           if (known === undefined || known.length === 0) return yield* error
           return known.map((view): RealmView => ({ ...view, unconfirmed: true }))
         })
-        const confirmed = onPartition === "refuse"
-          ? ask
-          : (urls: ReadonlyArray<RealmUrl>) => Effect.catch(ask(urls), (error) => unconfirmed(urls, error))
+        // With `serve` not every reader waits for PostgreSQL's silence: after one did, memory answers until it is time to ask
+        // again.
+        let silence: { readonly error: DatabaseError; readonly until: number } | undefined
+        const unlessSilent = <A>(
+          question: Effect.Effect<A, DatabaseError>,
+          otherwise: (error: DatabaseError) => Effect.Effect<A, DatabaseError>
+        ) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            if (onPartition === "serve" && silence !== undefined && now < silence.until) return otherwise(silence.error)
+            return Effect.catch(question, (error) =>
+              Effect.flatMap(Clock.currentTimeMillis, (later) => {
+                silence = { error, until: later + silenceMillis }
+                return otherwise(error)
+              }))
+          })
+        const confirmedOrServed = (urls: ReadonlyArray<RealmUrl>) =>
+          unlessSilent(ask(urls), (error) => unconfirmed(urls, error))
+        const confirmed = onPartition === "refuse" ? ask : confirmedOrServed
 
         return Generations.of({
           view: (urls) =>
@@ -79,11 +94,11 @@ export class Generations extends Context.Service<Generations, {
               const known = memory.origins.lookUp(origin)
               if (known !== undefined && lease.isHeld()) return Effect.succeed(known)
               const answer = memory.origins.begin(origin)
-              return realms.hasOrigin(origin).pipe(
-                Effect.tap((has) => Effect.sync(() => answer.has = has)),
-                // Where PostgreSQL does not answer, the view of the realm refuses or warns.
-                Effect.catch((error) => known === undefined ? error : Effect.succeed(answer.has = known))
-              )
+              // Where PostgreSQL does not answer, the view of the realm refuses or warns.
+              return unlessSilent(
+                realms.hasOrigin(origin),
+                (error) => answer.before === undefined ? error : Effect.succeed(answer.before)
+              ).pipe(Effect.tap((has) => Effect.sync(() => answer.has = has)))
             }),
           known: (realmUrl) => lease.isHeld() ? memory.known(realmUrl) : undefined,
           knownOrigin: (origin) => lease.isHeld() ? memory.origins.lookUp(origin) : undefined,
@@ -98,6 +113,9 @@ export class Generations extends Context.Service<Generations, {
 
 /** What a replica does while PostgreSQL cannot be asked: answer 503, or from memory with a warning. */
 export type OnPartition = "refuse" | "serve"
+
+/** For how long PostgreSQL is not asked again after it did not answer, in milliseconds: with `serve` only. */
+const silenceMillis = 1000
 
 /** How long memory is served without a word from PostgreSQL, in milliseconds. */
 const partitionBound = 10 * 60 * 1000

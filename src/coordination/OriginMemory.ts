@@ -3,6 +3,8 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 /** What a question about an origin answered; undefined while it is under way. */
 export interface OriginAnswer {
   has: boolean | undefined
+  /** What was known before the question: all there is, when nobody answers it. */
+  readonly before: boolean | undefined
 }
 
 /**
@@ -25,8 +27,9 @@ export class OriginMemory {
 
   /** A question that is about to be asked: its answer is to be put into it. */
   begin(origin: string): OriginAnswer {
+    const last = this.#answers.get(origin)
     if (this.#answers.size >= this.#capacity) this.#answers.clear()
-    const answer: OriginAnswer = { has: undefined }
+    const answer: OriginAnswer = { has: undefined, before: last?.has ?? last?.before }
     this.#answers.set(origin, answer)
     return answer
   }

@@ -34,7 +34,7 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   const generations = yield* Generations
   // A host that no realm has stands for the public one: an IP address, say, or the replica's own port.
   const hasRealms = origin === publicOrigin || (yield* generations.hasRealms(origin))
-  if (minGeneration !== undefined && !/^\d{1,16}$/.test(minGeneration)) {
+  if (minGeneration !== undefined && !/^\d{1,64}$/.test(minGeneration)) {
     return yield* new InvalidInput({ detail: "x-lockstep-min-generation must be a whole number" })
   }
   const token = Number(minGeneration ?? 0)

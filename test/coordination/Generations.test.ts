@@ -322,4 +322,7 @@ it.effect("where PostgreSQL does not answer, what was known of an origin stands:
     failing(new DatabaseError({ operation: "ask", cause: "down" }))
     assert.isFalse(yield* generations.hasRealms(origin))
     assert.isTrue(Exit.isFailure(yield* Effect.exit(generations.hasRealms("http://10.0.0.1"))))
+    // Also for those who ask while others wait in vain.
+    const both = Effect.all([generations.hasRealms(origin), generations.hasRealms(origin)], { concurrency: 2 })
+    assert.deepStrictEqual(yield* both, [false, false])
   }))

@@ -195,7 +195,7 @@ it.effect("without a lease and without PostgreSQL, reads are refused, whatever m
 
 it.effect("where partitions are to be served, memory answers for ten minutes at most, and says that it is unconfirmed", () =>
   Effect.gen(function*() {
-    const { failing, generations, lease, rows, see } = yield* setUpWith("serve")
+    const { asked, failing, generations, lease, rows, see } = yield* setUpWith("serve")
     const absentUrl = "http://test.example/absent/" as RealmUrl
     rows.set(realmUrl, rowOf(realmUrl, 1))
     yield* generations.view([absentUrl])
@@ -208,7 +208,14 @@ it.effect("where partitions are to be served, memory answers for ten minutes at 
     assert.strictEqual(yield* Effect.flip(generations.view([absentUrl])), down)
     assert.strictEqual(yield* Effect.flip(generations.view([otherUrl])), down)
     assert.strictEqual(yield* Effect.flip(generations.ask([realmUrl])), down)
-    yield* TestClock.adjust("10 minutes")
+    // PostgreSQL is asked once a second, whoever wants to read.
+    const before = asked.length
+    for (let reads = 0; reads < 10; reads++) assert.isTrue((yield* see).unconfirmed)
+    assert.strictEqual(asked.length, before)
+    yield* TestClock.adjust("1 second")
+    assert.isTrue((yield* see).unconfirmed)
+    assert.strictEqual(asked.length, before + 1)
+    yield* TestClock.adjust("599 seconds")
     assert.isTrue((yield* see).unconfirmed)
     yield* TestClock.adjust("1 millis")
     assert.strictEqual(yield* Effect.flip(generations.view([realmUrl])), down)
