@@ -1,5 +1,5 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Config, Console, Effect, Schema } from "effect"
+import { Config, Console, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { CommandFailed } from "./CommandFailed.ts"
@@ -22,6 +22,18 @@ export const clientFlags = {
     Flag.withDefault(false)
   )
 }
+
+/** What a publish or write has answered: nothing older will do. */
+export const minGenerationFlag = Flag.Int("min-generation").pipe(
+  Flag.withMetavar("N"),
+  Flag.withDescription("a generation that a publish or write has answered: fail rather than show anything older"),
+  Flag.filter((generation) => generation >= 0, () => "a whole number"),
+  Flag.optional
+)
+
+/** The token of rule 7, where one was given. */
+export const tokenHeader = (minGeneration: Option.Option<number>): Record<string, string> =>
+  Option.isSome(minGeneration) ? { "x-lockstep-min-generation": String(minGeneration.value) } : {}
 
 export interface ClientFlags {
   readonly server: string

@@ -3,7 +3,7 @@ import { Argument, Command } from "effect/cli"
 import { HttpClientRequest } from "effect/http"
 import { Definitions, Realms } from "../api/Api.ts"
 import { type DefinitionFault, isFault } from "../domain/Definition.ts"
-import { clientFlags, decodeAnswer, get, getFrom } from "./client.ts"
+import { clientFlags, minGenerationFlag, tokenHeader, decodeAnswer, get, getFrom } from "./client.ts"
 import { urlArgument } from "./urlArgument.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { table } from "./table.ts"
@@ -17,9 +17,10 @@ export const definitions = Command.make(
       Argument.withDescription("one of its exports, shown with its members"),
       Argument.optional
     ),
+    minGeneration: minGenerationFlag,
     ...clientFlags
   },
-  Effect.fnUntraced(function*({ json, module, name, server }) {
+  Effect.fnUntraced(function*({ json, minGeneration, module, name, server }) {
     const realm = yield* realmOf(server, module)
     const question = HttpClientRequest.get(`${new URL(realm).pathname}_definitions`).pipe(
       HttpClientRequest.setUrlParams({
@@ -27,7 +28,7 @@ export const definitions = Command.make(
         ...(Option.isSome(name) && { name: name.value })
       }),
       // The server is asked for the realm by its `Host`, whatever its own address is.
-      HttpClientRequest.setHeader("host", new URL(realm).host)
+      HttpClientRequest.setHeaders({ host: new URL(realm).host, ...tokenHeader(minGeneration) })
     )
     const body = yield* getFrom(server, question)
     const answer = yield* decodeAnswer(server, body, Definitions)

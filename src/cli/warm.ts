@@ -3,7 +3,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { HttpClientRequest } from "effect/http"
 import { backgroundPriority } from "../domain/Background.ts"
 import { encode, isExecutable } from "../domain/ModulePath.ts"
-import { clientFlags, decodeAnswer, layerClient, sendShared } from "./client.ts"
+import { clientFlags, minGenerationFlag, tokenHeader, decodeAnswer, layerClient, sendShared } from "./client.ts"
 import { urlArgument } from "./urlArgument.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem } from "./problem.ts"
@@ -28,13 +28,16 @@ export const warm = Command.make(
       Flag.withDefault(8),
       Flag.filter((count) => count >= 1 && count <= 256, () => "a number from 1 to 256")
     ),
+    minGeneration: minGenerationFlag,
     ...clientFlags
   },
-  Effect.fnUntraced(function*({ concurrency, json, server, url }) {
-    const result = yield* warmAll(server, new URL(url), concurrency)
+  Effect.fnUntraced(function*({ concurrency, json, minGeneration, server, url }) {
+    const result = yield* warmAll(server, new URL(url), concurrency, tokenHeader(minGeneration))
     yield* Console.log(json ? JSON.stringify({ url, ...result }) : describe(url, result))
   }, Effect.provide(layerClient))
 ).pipe(Command.withDescription("Make every module of a realm, so that its next readers need not wait"))
+
+type Token = ReturnType<typeof tokenHeader>
 
 interface Result {
   readonly modules: number
@@ -45,14 +48,14 @@ interface Result {
 }
 
 /** Asks for every module, in the background of other readers. */
-const warmAll = Effect.fnUntraced(function*(server: string, url: URL, concurrency: number) {
-  const modules = (yield* list(server, url)).map((path) => new URL(path, url))
+const warmAll = Effect.fnUntraced(function*(server: string, url: URL, concurrency: number, token: Token) {
+  const modules = (yield* list(server, url, token)).map((path) => new URL(path, url))
   const bar = makeBar(process.stderr, "modules warm")
   const from: Record<string, number> = {}
   const failed: Record<string, string> = {}
   let done = 0
   const one = Effect.fnUntraced(function*(module: URL) {
-    const answer = yield* sendShared(server, question(module, "*/*"))
+    const answer = yield* sendShared(server, question(module, "*/*", token))
     if (answer.status === 200) {
       const origin = answer.headers["x-lockstep-cache"] ?? "unknown"
       from[origin] = (from[origin] ?? 0) + 1
@@ -66,10 +69,11 @@ const warmAll = Effect.fnUntraced(function*(server: string, url: URL, concurrenc
 /** Paths of the modules in a directory and below it, percent-encoded. */
 const list = (
   server: string,
-  directory: URL
+  directory: URL,
+  token: Token
 ): Effect.Effect<ReadonlyArray<string>, CommandFailed, Effect.Services<ReturnType<typeof sendShared>>> =>
   Effect.gen(function*() {
-    const { body, status } = yield* sendShared(server, question(directory, "application/json"))
+    const { body, status } = yield* sendShared(server, question(directory, "application/json", token))
     if (status !== 200) return yield* new CommandFailed({ message: describeProblem(status, body) })
     const { entries } = yield* decodeAnswer(server, body, Listing)
     const files = entries.filter(({ kind, name }) => kind === "file" && isModule(name))
@@ -77,7 +81,7 @@ const list = (
       entries.filter(({ kind }) => kind === "directory"),
       ({ name }) =>
         Effect.map(
-          list(server, new URL(`${encode(name)}/`, directory)),
+          list(server, new URL(`${encode(name)}/`, directory), token),
           (paths) => paths.map((path) => `${encode(name)}/${path}`)
         )
     )
@@ -87,9 +91,9 @@ const list = (
 const isModule = (name: string) => isExecutable(name) && !/\.d\.m?ts$/.test(name)
 
 /** The server is asked for the realm by its `Host`, whatever its own address is. */
-const question = (url: URL, accept: string) =>
+const question = (url: URL, accept: string, token: Token) =>
   HttpClientRequest.get(url.pathname).pipe(
-    HttpClientRequest.setHeaders({ host: url.host, accept, priority: backgroundPriority })
+    HttpClientRequest.setHeaders({ host: url.host, accept, priority: backgroundPriority, ...token })
   )
 
 const describe = (url: string, { failed, from, modules }: Result): string => {
