@@ -105,7 +105,7 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
       const table = makeSql(sql, shape, decode)
       const read = yield* batched({ lanes: readLanes, size: rowsARead, ask: table.readMany })
       // Waited for within the statement's deadline.
-      const inLane = Semaphore.makeUnsafe(writeLanes).withPermit
+      const lanes = Semaphore.makeUnsafe(writeLanes)
       return ModuleTranspileTable.of({
         ...table,
         read: (realmUrl, path, contentKey) =>
@@ -119,7 +119,7 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         writeAndKeep: (realmUrl, path, contentKey, token, row) =>
           statement(
             `write ${shape.table}`,
-            inLane(sql.unsafe(writeAndKeep, [
+            lanes.withPermit(sql.unsafe(writeAndKeep, [
               ...fenceOf(realmUrl, path, contentKey, token),
               ...valuesOf(shape.columns, row)
             ]))
@@ -127,7 +127,7 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         adoptContent: (realmUrl, path, contentKey, token) =>
           statement(
             "adopt a transpiled module",
-            inLane(sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
+            lanes.withPermit(sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
               adopt,
               fenceOf(realmUrl, path, contentKey, token)
             ))

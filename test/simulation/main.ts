@@ -1,49 +1,27 @@
-import { availableParallelism } from "node:os"
-import { parseArgs } from "node:util"
-import { type Mutant, mutants } from "./mutants.ts"
+import { runCommand } from "../support/commandLine.ts"
+import { hashOf, shortcomings } from "./completeness.ts"
 import { checkMutants } from "./mutate.ts"
+import { mutants } from "./mutants.ts"
+import { type Asked, askedOf, usage } from "./options.ts"
 import { seedsWith } from "./Plan.ts"
 import { batchesOf, runSeeds } from "./runSeeds.ts"
 import { addTo, noFaults } from "./Tally.ts"
 import type { Report } from "./worker.ts"
 
-const usage = `npm run simulate -- [options]
-  --seeds N        how many seeds (1000)
-  --seed S         the first of them (drawn from the clock)
-  --mutant NAME    with this mutant's bug
-  --mutants        every mutant, and a table of how many seeds catch each
-  --only NAMES     these mutants, by commas
-  --until K        each until K seeds have caught it, or until it had all of --seeds (5)
-  --workers N      processes (one a core)
-  --list           the mutants`
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string" },
-    seed: { type: "string" },
-    mutant: { type: "string" },
-    mutants: { type: "boolean" },
-    only: { type: "string" },
-    until: { type: "string" },
-    workers: { type: "string" },
-    list: { type: "boolean" },
-    help: { type: "boolean" }
-  }
-})
+type AskedFor<Tag> = Extract<Asked, { readonly _tag: Tag }>
 
 const seedsFrom = (first: number, count: number) => Array.from({ length: count }, (_, index) => first + index)
 
-const workers = Number(values.workers ?? availableParallelism())
-
 /** Runs seeds of one kind; prints each failure's history, and the figures of all. */
-const simulate = async (first: number, count: number, mutant: string | undefined) => {
+const simulate = async ({ count, first, mutant, workers }: AskedFor<"Seeds">) => {
   const started = performance.now()
   const failed: Array<Report> = []
   const tally: Record<string, number> = noFaults()
   const counters: Record<string, number> = {}
-  let done = 0
+  const runs: Array<Pick<Report, "seed" | "hash" | "reads">> = []
   const totals = { reads: 0, failures: 0, steps: 0, stalest: 0, executions: 0 }
   await runSeeds(batchesOf(seedsFrom(first, count), mutant), (report) => {
+    runs.push({ seed: report.seed, hash: report.hash, reads: report.reads })
     addTo(tally, report.tally)
     addTo(counters, report.counters)
     totals.reads += report.reads
@@ -56,7 +34,7 @@ const simulate = async (first: number, count: number, mutant: string | undefined
       failed.push(report)
       console.error(`seed ${report.seed}: ${report.violations[0]}`)
     }
-    if (++done % 500 === 0) console.error(`${done} of ${count} seeds, ${failed.length} with violations`)
+    if (runs.length % 500 === 0) console.error(`${runs.length} of ${count} seeds, ${failed.length} with violations`)
   }, { workers })
   failed.sort((one, other) => one.seed - other.seed)
   const [shown] = failed
@@ -69,10 +47,13 @@ const simulate = async (first: number, count: number, mutant: string | undefined
     for (const { seed, violations } of failed) console.log(`seed ${seed}: ${violations.length}, first ${violations[0]}`)
   }
   const seconds = (performance.now() - started) / 1000
-  console.log(`${count} seeds from ${first}: ${failed.length} with violations; ${(count / seconds).toFixed(1)} seeds/s`)
+  console.log(
+    `${runs.length} seeds from ${first}: ${failed.length} with violations; hash ${hashOf(runs)}; ` +
+      `${(runs.length / seconds).toFixed(1)} seeds/s`
+  )
   console.log(
     `${totals.reads} reads, ${
-      (100 * totals.failures / totals.reads).toFixed(1)
+      (100 * totals.failures / Math.max(1, totals.reads)).toFixed(1)
     }% of them errors; ${totals.steps} steps; ` +
       `${totals.executions} executions; the stalest answer was superseded for ${totals.stalest.toFixed(0)} ms`
   )
@@ -80,12 +61,13 @@ const simulate = async (first: number, count: number, mutant: string | undefined
     Object.entries(figures).map(([name, figure]) => `${name} ${figure}`).join(", ")
   console.log(`What befell them: ${list(tally)}`)
   console.log(`What the replicas that lived at the end counted: ${list(counters)}`)
-  if (failed.length > 0) process.exitCode = 1
+  const wanting = shortcomings(count, runs)
+  for (const each of wanting) console.error(`This proves nothing: ${each}`)
+  if (failed.length > 0 || wanting.length > 0) process.exitCode = 1
 }
 
 /** Runs mutants until enough seeds have caught each, and prints how many had to be tried. */
-const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, count: number, enough: number) => {
-  checkMutants()
+const simulateMutants = async ({ chosen, count, enough, first, workers }: AskedFor<"Mutants">) => {
   const found = new Map(
     chosen.map(({ name }) => [name, { tried: 0, caught: 0, first: Infinity, by: new Set<string>() }])
   )
@@ -117,21 +99,24 @@ const simulateMutants = async (chosen: ReadonlyArray<Mutant>, first: number, cou
   console.log(table.map((row) => `| ${row.join(" | ")} |`).join("\n"))
   const survivors = rows.filter((row) => row[5] === "none").map(([name]) => name)
   console.log(`\n${chosen.length - survivors.length} of ${chosen.length} mutants were caught`)
-  if (survivors.length === 0) return
-  console.log(`Not caught: ${survivors.join(", ")}`)
-  process.exitCode = 1
+  const cutShort = Array.from(found).filter(([, { caught, tried }]) => caught < enough && tried < count)
+  for (const [name, { tried }] of cutShort) console.error(`${name}: only ${tried} of ${count} runs were made`)
+  if (survivors.length > 0) console.log(`Not caught: ${survivors.join(", ")}`)
+  if (survivors.length > 0 || cutShort.length > 0) process.exitCode = 1
 }
 
-if (values.help === true) console.log(usage)
-else if (values.list === true) { for (const { bug, name } of mutants) console.log(`${name.padEnd(28)} ${bug}`) }
-else if (values.mutants === true) {
-  const names = values.only?.split(",")
-  const chosen = names === undefined ? mutants : mutants.filter(({ name }) => names.includes(name))
-  await simulateMutants(chosen, Number(values.seed ?? 0), Number(values.seeds ?? 200), Number(values.until ?? 5))
-} else if (values.mutant !== undefined && !mutants.some(({ name }) => name === values.mutant)) {
-  console.error(`There is no mutant ${values.mutant}; --list names them`)
-  process.exitCode = 2
-} else {
-  checkMutants()
-  await simulate(Number(values.seed ?? Date.now() % 1e9), Number(values.seeds ?? 1000), values.mutant)
-}
+await runCommand(askedOf, async (asked) => {
+  switch (asked._tag) {
+    case "Help":
+      return console.log(usage)
+    case "List":
+      for (const { bug, name } of mutants) console.log(`${name.padEnd(28)} ${bug}`)
+      return
+    case "Seeds":
+      checkMutants()
+      return simulate(asked)
+    case "Mutants":
+      checkMutants()
+      return simulateMutants(asked)
+  }
+})

@@ -3,42 +3,60 @@ import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
+import { runCommand } from "../../support/commandLine.ts"
+import type { FaultTest } from "./catalogue.ts"
 import { type Figures, outcomes } from "./figures.ts"
-
-const usage = `npm run chaos -- [options]
-  --repeat N     how often each fault happens, one after the other (3)
-  --only TEXT    only tests whose name or file contains the text`
-
-const { values } = parseArgs({
-  options: { repeat: { type: "string" }, only: { type: "string" }, help: { type: "boolean" } }
-})
+import { type Asked, askedOf, usage } from "./options.ts"
 
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 
-/** Runs the fault suite, all of it, and gives its exit code. */
-const run = (figures: string) =>
+/** Runs these tests, writes their figures and vitest's report into these files, and gives vitest's exit code. */
+const run = ({ chosen, repeat }: Extract<Asked, { readonly _tag: "Run" }>, figures: string, report: string) =>
   new Promise<number>((resolve, reject) => {
-    const only = values.only
-    const asFile = only !== undefined && /^[a-z]+$/.test(only)
+    const files = new Set(chosen.map(({ file }) => file))
+    const titles = chosen.map(({ title }) => title.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"))
     const child = spawn(
       process.execPath,
       [
         join(root, "node_modules/vitest/vitest.mjs"),
         "run",
         "--project=integration",
-        `test/integration/faults/${asFile ? only : ""}`,
-        ...only === undefined || asFile ? [] : [`--testNamePattern=${only}`]
+        "--reporter=default",
+        "--reporter=json",
+        `--outputFile.json=${report}`,
+        // A test's full name ends with its title.
+        `--testNamePattern= (?:${titles.join("|")})$`,
+        ...Array.from(files, (file) => `test/integration/faults/${file}`)
       ],
       {
         cwd: root,
         stdio: "inherit",
-        env: { ...process.env, LOCKSTEP_CHAOS: values.repeat ?? "3", LOCKSTEP_CHAOS_FIGURES: figures }
+        env: { ...process.env, LOCKSTEP_CHAOS: String(repeat), LOCKSTEP_CHAOS_FIGURES: figures }
       }
     )
     child.once("error", reject)
     child.once("close", (code) => resolve(code ?? 1))
   })
+
+/** What is read of vitest's report. */
+interface VitestReport {
+  readonly testResults: ReadonlyArray<{
+    readonly assertionResults: ReadonlyArray<{ readonly title: string; readonly status: string }>
+  }>
+}
+
+/** The titles of the tests that were run to an end, good or bad. */
+const titlesRun = async (report: string): Promise<ReadonlySet<string>> => {
+  const text = await readFile(report, "utf8").catch(() => `{"testResults":[]}`)
+  const { testResults } = JSON.parse(text) as VitestReport
+  return new Set(
+    testResults.flatMap(({ assertionResults }) => assertionResults)
+      .filter(({ status }) => status === "passed" || status === "failed")
+      .map(({ title }) => title)
+  )
+}
+
+const nameOf = ({ fault, title }: FaultTest) => fault ?? title
 
 const rowOf = (figures: Figures) => [
   `${figures.fault}${figures.times > 1 ? ` (${figures.times} times)` : ""}`,
@@ -67,19 +85,27 @@ const tableOf = (all: ReadonlyArray<Figures>) =>
     ...all.map(rowOf)
   ].map((row) => `| ${row.join(" | ")} |`).join("\n")
 
-if (values.help === true) console.log(usage)
-else {
+await runCommand(askedOf, async (asked) => {
+  if (asked._tag === "Help") return console.log(usage)
   const directory = await mkdtemp(join(tmpdir(), "lockstep-chaos-"))
   try {
     const file = join(directory, "figures.jsonl")
-    process.exitCode = await run(file)
+    const report = join(directory, "report.json")
+    process.exitCode = await run(asked, file, report)
     const lines = (await readFile(file, "utf8").catch(() => "")).split("\n").filter((line) => line !== "")
     const all = lines.map((line) => JSON.parse(line) as Figures)
-    console.log(tableOf(all))
+    if (all.length > 0) console.log(tableOf(all))
     const violations = all.reduce((sum, each) => sum + each.violations, 0)
     const reads = all.reduce((sum, each) => sum + each.reads, 0)
     console.log(`\n${all.length} faults under load, ${reads} reads, ${violations} violations`)
+    const titles = await titlesRun(report)
+    const notRun = asked.chosen.filter(({ title }) => !titles.has(title))
+    console.log(`${asked.chosen.length - notRun.length} of ${asked.chosen.length} tests were run`)
+    for (const each of notRun) console.error(`Not run: ${nameOf(each)}`)
+    if (notRun.length < asked.chosen.length) return
+    console.error("No fault was run: this proves nothing")
+    process.exitCode = 1
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
-}
+})

@@ -1,6 +1,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { appendFile } from "node:fs/promises"
+import type { FaultName } from "./catalogue.ts"
 import { repetitions } from "./effort.ts"
 import { type Figures, lineOf } from "./figures.ts"
 import { type Lost, startLoad } from "./Load.ts"
@@ -11,7 +12,7 @@ import { type Lost, startLoad } from "./Load.ts"
  * does; `mend` is what an operator does then.
  */
 export const trial = Effect.fnUntraced(function*<E, R, E2 = never, R2 = never>(
-  name: string,
+  name: FaultName,
   fault: Effect.Effect<void, E, R>,
   mend?: Effect.Effect<void, E2, R2>
 ) {
