@@ -12,8 +12,10 @@ import { Invalidation } from "./Invalidation.ts"
 /** Modules of one publication that are made ahead. */
 const maxModules = 10_000
 
-/** Realms whose turn has not come; of more the oldest are forgotten: a warm-up only saves time. */
+/** Realms whose turn has not come; more are not taken: a warm-up only saves time. */
 const maxRealms = 100
+
+const pause = "100 millis"
 
 const atATime = 4
 
@@ -55,16 +57,27 @@ export const warmUp = Effect.fn("warmUp")(function*(realmUrl: RealmUrl) {
   }
 })
 
-/** Warms up what this replica has published, one realm after the other. */
+/** Warms up what this replica has published, one realm after the other, when the publish itself is over. */
 export const layerWarmUp = Layer.effectDiscard(Effect.gen(function*() {
   const invalidation = yield* Invalidation
-  const waiting = yield* Queue.sliding<RealmUrl>(maxRealms)
+  const published = new Set<RealmUrl>()
+  const signals = yield* Queue.dropping<void>(1)
   yield* invalidation.subscribe(({ paths, realmUrl }) => {
-    if (paths === "*") Queue.offerUnsafe(waiting, realmUrl)
+    if (paths !== "*" || published.size >= maxRealms) return
+    published.add(realmUrl)
+    Queue.offerUnsafe(signals, undefined)
   })
-  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(waiting), (realmUrl) =>
-    Effect.catch(
-      warmUp(realmUrl),
-      (error) => Effect.logWarning(`${realmUrl} was not warmed up; its readers do it`, error)
-    ))))
+  const warmUpAll = Effect.gen(function*() {
+    yield* Queue.take(signals)
+    // The publisher waits for acknowledgements now, and another publish may follow at once.
+    yield* Effect.sleep(pause)
+    for (const realmUrl of published) {
+      published.delete(realmUrl)
+      yield* Effect.catch(
+        warmUp(realmUrl),
+        (error) => Effect.logWarning(`${realmUrl} was not warmed up; its readers do it`, error)
+      )
+    }
+  })
+  yield* Effect.forkScoped(Effect.forever(warmUpAll))
 }))
