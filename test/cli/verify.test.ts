@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { cut, type Disguise, fakeFleet, honest } from "./fakeFleet.ts"
 import { runCommand } from "./runCommand.ts"
+import type { StubAnswer } from "./stubServer.ts"
 
 const verify = (servers: ReadonlyArray<string>, ...more: ReadonlyArray<string>) =>
   runCommand(["verify", "--duration", "2500ms", ...more, ...servers.flatMap((server) => ["--server", server])])
@@ -121,6 +122,54 @@ describe("lockstep verify", () => {
       assert.strictEqual(exitCode, 0)
       assert.lengthOf([...realms.keys()], 2)
       for (const name of realms.keys()) assert.include(stderr, `the realm http://realms.test${name} is left behind`)
+    })))
+
+  it.live("a server that is behind a write that waits for nobody is measured, and breaks nothing", () =>
+    Effect.scoped(Effect.gen(function*() {
+      // What the second server shows still, since a write through the first; it catches up for who insists.
+      let old: StubAnswer | undefined
+      let laggingUntil = 0
+      let realm: { readonly generation: number; readonly text: string | undefined } = { generation: 0, text: undefined }
+      const noticed: Disguise = (asked, answer) => {
+        if (asked.method === "GET") return answer()
+        const before = realm
+        const made = answer()
+        old = undefined
+        if (asked.method === "PUT") {
+          const generation: number = JSON.parse(JSON.stringify(made.body)).generation
+          realm = { generation, text: asked.body }
+          if (!asked.path.endsWith("wait=all") && before.text !== undefined) {
+            old = {
+              status: 200,
+              body: before.text.replace(": number", ""),
+              headers: { "x-lockstep-generation": String(before.generation) }
+            }
+            laggingUntil = performance.now() + 30
+          }
+        } else if (asked.method === "DELETE") {
+          realm = { ...realm, text: undefined }
+        }
+        return made
+      }
+      const behind: Disguise = (asked, answer) => {
+        if (asked.method !== "GET") {
+          const made = noticed(asked, answer)
+          old = undefined
+          return made
+        }
+        if (!isRead(asked) || asked.path.includes("-published/")) return answer()
+        if (asked.headers["x-lockstep-min-generation"] !== undefined || performance.now() > laggingUntil) {
+          old = undefined
+        }
+        return old ?? answer()
+      }
+      const { servers } = yield* fakeFleet([noticed, behind])
+      const { exitCode, stderr, stdout } = yield* verify(servers.map(({ url }) => url), "--json")
+      const verdict = JSON.parse(stdout)
+      assert.deepStrictEqual([exitCode, verdict.violations], [0, 0], `${stderr} ${stdout}`)
+      const { sinceRequest, sinceSeen } = verdict.stalenessMillis.unwaited
+      assert.isAbove(sinceSeen.max, 0)
+      assert.isAtLeast(sinceRequest.max, sinceSeen.max)
     })))
 
   it.live("a server that shows an old publication under a newer generation is found", () =>

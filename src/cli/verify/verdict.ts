@@ -113,7 +113,7 @@ export const describeVerdict = (verdict: Verdict): string => {
     ]),
     "",
     table(
-      ["SERVER", "ANSWERS", "CHANGES", "FAILED"],
+      ["SERVER", "VERSIONS SHOWN", "CHANGES CONFIRMED", "FAILED"],
       verdict.servers.map((server) => {
         const tally = verdict.byServer[server]
         const shown = (tally?.shown.source ?? 0) + (tally?.shown.published ?? 0)
