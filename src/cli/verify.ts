@@ -1,15 +1,19 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Console, Duration, Effect, Random, Ref } from "effect"
+import { Console, Duration, Effect, Random } from "effect"
 import { Command, Flag } from "effect/cli"
-import { Created, Status } from "../api/Api.ts"
-import { decodeAnswer, get, post } from "./client.ts"
+import { HttpClientRequest } from "effect/http"
+import { Created } from "../api/Api.ts"
+import { decodeAnswer, post, send } from "./client.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { parseDuration, parseServerUrl } from "./quantities.ts"
-import { table } from "./table.ts"
-import { History, percentile } from "./verify/History.ts"
-import { change, type Probe, reader, writer } from "./verify/probe.ts"
+import { describeProblem } from "./problem.ts"
+import { askFleet } from "./verify/fleet.ts"
+import { History } from "./verify/History.ts"
+import { change, now, type Probe, reader, writer } from "./verify/probe.ts"
+import { describeVerdict, verdictOf } from "./verify/verdict.ts"
 
 const readersPerServer = 2
+const removalDeadline = "15 seconds"
 
 /** `lockstep verify --server A --server B [--duration 60s]` */
 export const verify = Command.make(
@@ -29,18 +33,18 @@ export const verify = Command.make(
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("print the verdict as JSON"), Flag.withDefault(false))
   },
-  Effect.fnUntraced(function*({ duration, json, servers }) {
-    const [first = ""] = servers
-    const status = yield* decodeAnswer(first, yield* get(first, "/_status"), Status)
-    const lease = Math.max(0, ...status.replicas.map((replica) => replica.leaseMillis))
-    const probe = yield* makeProbe(servers, new History(lease))
+  Effect.fnUntraced(function*({ duration, json, servers: given }) {
+    const { lease, notes, servers } = yield* askFleet(given)
+    yield* Effect.forEach(notes, (note) => Console.error(`note: ${note}`), { discard: true })
     if (!json) {
-      yield* Console.log(`probing ${servers.length} replicas for ${Duration.format(duration)}; lease ${lease} ms`)
+      const replicas = servers.length === 1 ? "1 replica" : `${servers.length} replicas`
+      yield* Console.log(`probing ${replicas} for ${Duration.format(duration)}; lease ${lease} ms`)
     }
-    yield* run(probe, duration).pipe(
-      Effect.ensuring(removeProbe(probe)),
-      Effect.provide(NodeHttpClient.layerNodeHttp)
-    )
+    const probe = yield* Effect.acquireUseRelease(
+      makeProbe(servers, new History(lease)),
+      (probe) => Effect.as(run(probe, duration), probe),
+      removeProbe
+    ).pipe(Effect.provide(NodeHttpClient.layerNodeHttp))
     yield* report(probe, json)
   })
 ).pipe(Command.withDescription("Check a live fleet for stale answers, from outside, with realms of its own"))
@@ -52,65 +56,65 @@ const makeProbe = Effect.fnUntraced(function*(servers: ReadonlyArray<string>, hi
   return { servers, source: realmURL, published: realmURL.replace(/\/$/, "-published/"), history } satisfies Probe
 })
 
-/** The probe's own realms go, whatever happened; the fleet keeps nothing of it. */
-const removeProbe = ({ published, servers: [first = ""], source }: Probe) =>
-  Effect.andThen(
-    Effect.ignore(post(first, "/_delete-realm", { realmURL: published })),
-    Effect.ignore(post(first, "/_delete-realm", { realmURL: source }))
-  )
+/** The probe's own realms go, whatever happened: each server is asked until one has done it. What is left is said. */
+const removeProbe = Effect.fnUntraced(function*({ published, servers, source }: Probe) {
+  for (const realm of [published, source]) {
+    const failures = yield* Effect.forEach(servers, (server) => Effect.flip(removeRealm(server, realm))).pipe(
+      Effect.orElseSucceed(() => [])
+    )
+    if (failures.length === 0) continue
+    yield* Console.error(
+      `note: the realm ${realm} is left behind (${failures.map(({ message }) => message).join("; ")}): ` +
+        `remove it with "lockstep delete ${realm} --server URL"`
+    )
+  }
+})
 
-const run = Effect.fnUntraced(
-  function*(probe: Probe, duration: Duration.Duration) {
-    const versions = yield* Ref.make(1)
-    yield* change(probe, 1, "wait")
-    yield* change(probe, 1, "publish")
-    const readers = probe.servers.flatMap((server) =>
-      Array.from({ length: readersPerServer }, (_, index) => [
-        reader(probe, `source ${index}`, server, "source"),
-        reader(probe, `published ${index}`, server, "published")
-      ]).flat()
-    )
-    yield* Effect.all([writer(probe, versions), ...readers], { concurrency: "unbounded", discard: true }).pipe(
-      Effect.timeoutOption(duration)
-    )
+const removeRealm = Effect.fnUntraced(
+  function*(server: string, realmURL: string) {
+    const request = HttpClientRequest.post("/_delete-realm").pipe(HttpClientRequest.bodyJsonUnsafe({ realmURL }))
+    const { body, status } = yield* send(server, request)
+    // It may be unpublished at this moment.
+    if (status < 300 || (status === 404 && body.includes("urn:lockstep:realm-not-found"))) return
+    return yield* new CommandFailed({ message: `${server}: ${describeProblem(status, body)}` })
   },
-  Effect.catchTag(
-    ["HttpClientError", "TimeoutError"],
-    (error) => Effect.fail(new CommandFailed({ message: `the probe could not begin: ${error.message}` }))
-  )
+  (effect, server) =>
+    Effect.timeoutOrElse(effect, {
+      duration: removalDeadline,
+      orElse: () => Effect.fail(new CommandFailed({ message: `${server} did not answer within ${removalDeadline}` }))
+    })
 )
 
-const report = Effect.fnUntraced(function*({ history, servers }: Probe, json: boolean) {
-  const { failures, reads, staleness, violations } = history
-  const verdict = {
-    servers,
-    reads,
-    failures,
-    violations: violations.length,
-    stale: staleness.length,
-    stalenessMillis: {
-      p50: percentile(staleness, 0.5),
-      p99: percentile(staleness, 0.99),
-      max: percentile(staleness, 1)
-    },
-    examples: violations.slice(0, 5)
-  }
-  yield* Console.log(
-    json ? JSON.stringify(verdict) : [
-      table(["MEASURED", "VALUE"], [
-        ["answers", String(reads)],
-        ["requests that failed", String(failures)],
-        ["answers behind an unpromised write", String(staleness.length)],
-        [
-          "staleness p50 / p99 / max",
-          `${Object.values(verdict.stalenessMillis).map((ms) => ms.toFixed(1)).join(" / ")} ms`
-        ],
-        ["violations", String(violations.length)]
-      ]),
-      ...violations.slice(0, 5).map(({ detail, invariant }) => `${invariant}: ${detail}`)
-    ].join("\n")
+const run = Effect.fnUntraced(function*(probe: Probe, duration: Duration.Duration) {
+  const until = (yield* now) + Duration.toMillis(duration)
+  yield* begin(probe)
+  const readers = probe.servers.flatMap((server) =>
+    Array.from({ length: readersPerServer }, (_, index) => [
+      reader(probe, `source ${index}`, server, "source"),
+      reader(probe, `published ${index}`, server, "published")
+    ]).flat()
   )
-  if (violations.length > 0) return yield* new CommandFailed({ message: "the fleet broke its promise" })
-  if (reads === 0) return yield* new CommandFailed({ message: "no answer was had: nothing was verified" })
+  yield* Effect.raceFirst(
+    writer(probe, until, firstVersion),
+    Effect.all(readers, { concurrency: "unbounded", discard: true })
+  )
+})
+
+/** Both realms show a version everywhere before they are read. */
+const begin = (probe: Probe) =>
+  Effect.andThen(change(probe, firstVersion, "put and wait"), change(probe, firstVersion, "publish")).pipe(
+    Effect.mapError(({ message }) => new CommandFailed({ message: `the probe could not begin: ${message}` }))
+  )
+
+const firstVersion = 1
+const changesToBegin = 2
+
+const report = Effect.fnUntraced(function*({ history, servers }: Probe, json: boolean) {
+  const verdict = verdictOf(servers, history, changesToBegin)
+  const { notVerified, violations } = verdict
+  yield* Console.log(json ? JSON.stringify(verdict) : `\n${describeVerdict(verdict)}\n`)
+  const doubts = notVerified.map((doubt) => `\n  ${doubt}`).join("")
+  if (violations > 0) return yield* new CommandFailed({ message: `the fleet broke its promise${doubts}` })
+  if (doubts !== "") return yield* new CommandFailed({ message: `this is no proof:${doubts}` })
   if (!json) yield* Console.log("the fleet kept its promise")
 })

@@ -7,12 +7,17 @@ export interface Received {
   readonly path: string
   readonly host: string
   readonly body: string
+  readonly headers: http.IncomingHttpHeaders
 }
 
 export interface StubAnswer {
   readonly status: number
   readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
 }
+
+/** The status of an answer that is none: the connection is cut. */
+export const noAnswer = 0
 
 /** A server that answers as it is told, until the scope closes, and keeps what it was asked. */
 export const stubServer = Effect.fnUntraced(function*(answer: (request: Received) => StubAnswer) {
@@ -25,11 +30,13 @@ export const stubServer = Effect.fnUntraced(function*(answer: (request: Received
         method: request.method ?? "",
         path: request.url ?? "",
         host: request.headers.host ?? "",
-        body: Buffer.concat(chunks).toString()
+        body: Buffer.concat(chunks).toString(),
+        headers: request.headers
       }
       received.push(asked)
-      const { body, status } = answer(asked)
-      response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body))
+      const { body, headers = {}, status } = answer(asked)
+      if (status === noAnswer) return void request.socket.destroy()
+      response.writeHead(status, headers).end(typeof body === "string" ? body : JSON.stringify(body))
     })
   })
   yield* Effect.acquireRelease(

@@ -89,6 +89,7 @@ export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, N
       server: member.replicaId,
       realm,
       begun: answer.began,
+      ended: answer.ended,
       version,
       generation: Number(answer.headers["x-lockstep-generation"]),
       warned: answer.headers["warning"] !== undefined
@@ -135,7 +136,14 @@ export const startLoad = Effect.fnUntraced(function*(): Effect.fn.Return<Load, N
       lostWrites.push({ replicaId: subject.writer.replicaId, began, ended, outcome: String(status) })
       return false
     }
-    subject.history.changed({ realm, version, returned: ended, promised })
+    subject.history.changed({
+      realm,
+      version,
+      server: subject.writer.replicaId,
+      begun: began,
+      returned: ended,
+      promised
+    })
     subject.acknowledged[realm] = { version, generation: Number(answer.json["generation"]) }
     acknowledged.set(subject.writer, ended)
     written.push(ended)
@@ -246,7 +254,9 @@ const makeSubject = Effect.fnUntraced(function*(name: string, writer: Member) {
     }
   }
   for (const realm of kinds) {
-    subject.history.changed({ realm, version: 1, returned: performance.now(), promised: true })
+    const made = performance.now()
+    const server = writer.replicaId
+    subject.history.changed({ realm, version: 1, server, begun: made, returned: made, promised: true })
   }
   return subject
 })
