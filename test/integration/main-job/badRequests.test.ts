@@ -265,13 +265,13 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })(
         for (const replica of all) {
           const ask = (value: string) =>
             replica.ask(source.path("person.ts"), { headers: { "x-lockstep-min-generation": value } })
-          for (const value of ["abc", "-1", "1.5", "1e3", "0x10", " ", "9".repeat(40), "1,2"]) {
+          for (const value of ["abc", "-1", "1.5", "1e3", "0x10", " ", "9".repeat(65), "1,2"]) {
             expectProblem(yield* ask(value), 400)
           }
           const now = generationOf(expectStatus(yield* ask("0"), 200))
           expectStatus(yield* ask(String(now)), 200)
           expectProblem(yield* ask(String(now + 1)), 409)
-          expectProblem(yield* ask("9007199254740991"), 409)
+          for (const value of ["9007199254740991", "9".repeat(40)]) expectProblem(yield* ask(value), 409)
         }
       }))
 
