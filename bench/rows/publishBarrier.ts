@@ -21,10 +21,11 @@ const withReplicas = Effect.fnUntraced(function*(replicas: number) {
   const publishes = (times: number) =>
     publisher.ask({ task: "publish", source: smallRealm, published: smallPublished, times }, 60_000)
   const roundTrips = (times: number) => raw.ask({ databaseUrl: fleet.databaseUrl, times }, 60_000)
-  yield* publishes(20)
-  yield* roundTrips(200)
+  // Until both sides run compiled code: a peer of one line is compiled long before a publish is.
+  yield* publishes(300)
+  yield* roundTrips(1000)
   const measured = yield* alternate(scale.rounds, {
-    publish: publishes(20),
+    publish: publishes(50),
     raw: Effect.map(roundTrips(200), (millis) => ({ millis, barrier: [], count: millis.length }))
   })
   const barrier = measured.publish.map((round) => round.barrier)

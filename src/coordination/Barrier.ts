@@ -124,8 +124,9 @@ export class Barrier extends Context.Service<Barrier, {
           (error) =>
             Effect.logWarning(`Generation ${change.generation} of ${change.realmUrl} could not be announced`, error)
         )
-        // Read after the commit: whoever registers later sees the generation in its first catch-up.
-        const [members] = yield* Effect.all([readMembers, broadcast], { concurrency: 2 })
+        // Read after the commit: whoever registers later sees the generation in its first catch-up. Sent first is what
+        // takes a way there and back.
+        const [, members] = yield* Effect.all([broadcast, readMembers], { concurrency: 2 })
         return yield* settle(watch, members, patience)
       }, Effect.scoped)
 
