@@ -32,6 +32,8 @@ export interface ReplicaOptions {
   readonly transpiler?: "babel" | "oxc"
   /** Whether it follows edits on disk, which it does by default. */
   readonly watch?: boolean
+  /** Whether it transpiles after a publish what was in use before, beside what is measured; not by default. */
+  readonly warmUp?: boolean
   /** Keep a CPU profile of its whole life, if the run asks for profiles. */
   readonly profiled?: boolean
 }
@@ -50,6 +52,7 @@ export const startReplica = Effect.fnUntraced(function*(
     profiled = false,
     realmsDir: own,
     transpiler = "babel",
+    warmUp = false,
     watch = true,
     worker = false
   }: ReplicaOptions
@@ -69,6 +72,7 @@ export const startReplica = Effect.fnUntraced(function*(
     dataDir,
     "--transpiler",
     transpiler,
+    ...warmUp ? [] : ["--no-warm-up"],
     ...watch ? [] : ["--no-watch"],
     ...worker ? [] : ["--no-worker"]
   ], { DATABASE_URL: databaseUrl })

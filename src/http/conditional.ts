@@ -6,6 +6,13 @@ export const matches = (header: string | undefined, etag: string): boolean =>
   (header === etag || header.trim() === "*" ||
     header.split(",").some((candidate) => candidate.trim().replace(/^W\//, "") === etag))
 
+// What was sent with the bytes, the client still has; what is left is what it compares, and how long it may trust it.
+const repeated = /^(?:cache-control|etag|vary|access-control-.*|x-lockstep-(?:cache|generation|replica))$/
+
+/** What a 304 says of a representation (RFC 9110, 15.4.5). */
+export const unchangedHeadersOf = (headers: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => repeated.test(name)))
+
 /** The tag of a file's bytes, and of a module's source, by their hash. */
 export const sourceTag = (hash: string): string => `"src-${hash.slice(0, 32)}"`
 

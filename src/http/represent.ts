@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
-import { matches } from "./conditional.ts"
+import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor, isCompressible } from "./contentEncoding.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
@@ -58,7 +58,7 @@ export const representFile = Effect.fnUntraced(function*(
       paths: [path, file.canonicalPath],
       body: encoded.body,
       etag: encoded.etag,
-      headers: { ...headersOf(encoded), ...file.isModule && { "x-lockstep-cache": "l1" } },
+      headers: finishedHeadersOf(encoded, file.isModule),
       isModule: file.isModule
     })
   }
@@ -90,9 +90,15 @@ const headersOf = ({ coding, contentType, etag, headers }: Encoded): Record<stri
   "x-content-type-options": "nosniff"
 })
 
+/** As a hit in memory says it. What a file was made from is asked with a generation, which is never answered so. */
+const finishedHeadersOf = (encoded: Encoded, isModule: boolean) => {
+  const { "x-lockstep-source-hash": _, ...headers } = headersOf(encoded)
+  return isModule ? { ...headers, "x-lockstep-cache": "l1" } : headers
+}
+
 const respond = (request: WithHeaders, encoded: Encoded) => {
   const { "content-type": contentType, ...headers } = headersOf(encoded)
   return matches(request.headers["if-none-match"], encoded.etag)
-    ? HttpServerResponse.empty({ status: 304, headers })
+    ? HttpServerResponse.empty({ status: 304, headers: unchangedHeadersOf(headers) })
     : HttpServerResponse.uint8Array(encoded.body, { contentType: contentType ?? "", headers })
 }

@@ -37,6 +37,14 @@ const setUp = (trustProxy = false) =>
       (created) => Effect.sync(() => created.close())
     )
     const { port } = server.address() as AddressInfo
+    const askBytes = (path: string) =>
+      Effect.callback<Uint8Array>((resume) => {
+        http.get({ port, path, agent: false, headers: { host: "test.example" } }, (response) => {
+          const chunks: Array<Buffer> = []
+          response.on("data", (chunk: Buffer) => chunks.push(chunk))
+          response.on("end", () => resume(Effect.succeed(Uint8Array.from(Buffer.concat(chunks)))))
+        })
+      })
     const ask = (path: string, options: http.RequestOptions = {}) =>
       Effect.callback<{ readonly status: number; readonly headers: http.IncomingHttpHeaders; readonly text: string }>(
         (resume) => {
@@ -57,12 +65,17 @@ const setUp = (trustProxy = false) =>
       paths: ["a", "a.ts"],
       body,
       etag: `"js-1"`,
-      headers: { "content-type": "text/javascript; charset=utf-8", etag: `"js-1"`, "x-lockstep-cache": "l1" },
+      headers: {
+        "content-type": "text/javascript; charset=utf-8",
+        etag: `"js-1"`,
+        "x-lockstep-cache": "l1",
+        sourcemap: "a.ts.map"
+      },
       isModule: true
     })
     const keep = (change: Partial<Finished> = {}, headers: Record<string, string> = {}) =>
       answers.keep({ url: "/realm/a", headers: { host: "test.example", ...headers } }, { ...finished(), ...change })
-    return { known, counters, ask, keep }
+    return { known, counters, ask, askBytes, keep }
   })
 
 it.live("an answer that was kept is given as it was, with the realm's generation and the replica's name", () =>
@@ -96,9 +109,21 @@ it.live("HEAD has the same headers and no body; who has the bytes gets 304", () 
       const answer = yield* ask("/realm/a", { headers: { "if-none-match": tag } })
       assert.strictEqual(answer.status, 304)
       assert.strictEqual(answer.headers.etag, `"js-1"`)
-      assert.isUndefined(answer.headers["content-type"])
+      // The client has the rest.
+      for (const name of ["content-type", "sourcemap"]) assert.isUndefined(answer.headers[name])
     }
     assert.strictEqual((yield* ask("/realm/a", { headers: { "if-none-match": `"other"` } })).status, 200)
+  }).pipe(Effect.scoped))
+
+it.live("bytes of every kind and size arrive as they are", () =>
+  Effect.gen(function*() {
+    const { askBytes, keep } = yield* setUp()
+    for (const size of [0, 1, 300, 8192, 8193, 8500]) {
+      // No text: what is compressed has every byte.
+      const bytes = Uint8Array.from({ length: size }, (_, index) => (index * 7) % 256)
+      keep({ body: bytes })
+      assert.deepStrictEqual(yield* askBytes("/realm/a"), bytes)
+    }
   }).pipe(Effect.scoped))
 
 it.live("it stands only while the lease is held, and the token holds for the name and for the file (I1, I2)", () =>
