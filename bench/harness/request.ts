@@ -9,7 +9,7 @@ export const request = (url: string, init: RequestInit = {}) =>
     try: async () => {
       const response = await fetch(url, { ...init, signal: AbortSignal.timeout(60_000) })
       const body = new Uint8Array(await response.arrayBuffer())
-      if (!response.ok) throw new Error(new TextDecoder().decode(body))
+      if (!response.ok && response.status !== 304) throw new Error(new TextDecoder().decode(body))
       return { body, headers: response.headers }
     },
     catch: (cause) => new BenchFailed({ detail: `${url}: ${String(cause)}` })
@@ -32,3 +32,20 @@ export const page = (server: string, path: string) =>
     request(server + path, { headers: { "accept-encoding": "identity" } }),
     ({ body, headers }): Page => ({ path, body, etag: headers.get("etag") ?? "" })
   )
+
+/** The page at another path, with all the headers that this server sends with it, and with its 304. */
+export const pageAsSaid = Effect.fnUntraced(function*(server: string, page: Page) {
+  const headers = { "accept-encoding": "identity" }
+  const found = yield* request(server + page.path, { headers })
+  const unchanged = yield* request(
+    server + page.path,
+    { headers: { ...headers, "if-none-match": page.etag } }
+  )
+  const own = (all: Headers) =>
+    Object.fromEntries([...all].filter(([name]) => !["date", "connection", "keep-alive"].includes(name)))
+  return {
+    ...page,
+    path: `${page.path}?as-said`,
+    says: { found: own(found.headers), notModified: own(unchanged.headers) }
+  } satisfies Page
+})
