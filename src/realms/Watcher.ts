@@ -80,13 +80,14 @@ const make = Effect.fnUntraced(function*(realmsDir: string) {
       // Whatever happened before it was watched.
       hint(null)
     })
-    thread.on("error", (error) => resume(Effect.fail(String(error))))
-    thread.on("exit", () => resume(Effect.fail("the watching thread ended")))
-    return Effect.promise(() => {
+    const ended = (reason: string) => {
       watching = false
       watchAnew = () => {}
-      return thread.terminate()
-    })
+      resume(Effect.fail(reason))
+    }
+    thread.on("error", (error) => ended(String(error)))
+    thread.on("exit", () => ended("the watching thread ended"))
+    return Effect.promise(() => thread.terminate())
   })
 
   yield* Effect.forkScoped(

@@ -263,3 +263,20 @@ it.live("a directory that cannot be watched is said so, and does not keep a repl
     const { isWatching } = yield* Effect.provide(Watcher, context)
     assert.isFalse(isWatching())
   }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
+
+it.live(
+  "when the watch ends and cannot begin again, it says so: edits are looked for from then on",
+  () =>
+    Effect.gen(function*() {
+      const { isWatching, take } = yield* Watcher
+      const { realmsDir } = yield* TemporaryRealms
+      yield* Effect.timeout(take, "10 seconds")
+      yield* Effect.promise(() => fs.rename(realmsDir, `${realmsDir} gone`))
+      yield* Effect.addFinalizer(() => Effect.promise(() => fs.rename(`${realmsDir} gone`, realmsDir)))
+      // Something happens there, which makes it look.
+      yield* Effect.promise(() => fs.writeFile(path.join(`${realmsDir} gone`, "notes", "a.ts"), "x"))
+      for (let tries = 0; tries < 200 && isWatching(); tries++) yield* Effect.sleep("50 millis")
+      assert.isFalse(isWatching())
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(Layer.fresh(watched), Logger.layer([])))),
+  30_000
+)
