@@ -2,7 +2,7 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { Effect, Exit, Layer, Result, Scope } from "effect"
+import { Duration, Effect, Exit, Layer, Result, Scope } from "effect"
 import { sha256 } from "../../domain/sha256.ts"
 import { defaultLimits, Prerenderer, type Renderer, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
 import { type Confinement, confinements } from "./confinement.ts"
@@ -19,7 +19,11 @@ export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
       const limits = { ...defaultLimits, ...given }
       const program = yield* readProgram()
       // Found at the first rendering, and once: a replica that renders nothing starts nothing.
-      const confinement = yield* Effect.cached(findConfinement(program, limits))
+      // What kept it from starting, a full disk or process table, may be over at the next.
+      const confinement = yield* Effect.cachedWithTTL(
+        findConfinement(program, limits),
+        (exit) => Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
+      )
       return Prerenderer.of({
         fingerprint: sha256(`isolated ${JSON.stringify(limits)} ${program.supervisor} ${program.thread}`),
         open: Effect.flatMap(confinement, ({ command }) => open({ confinement: command, program, limits }))
