@@ -73,9 +73,10 @@ export const layerWarmUp = Layer.effectDiscard(Effect.gen(function*() {
     yield* Effect.sleep(pause)
     for (const realmUrl of published) {
       published.delete(realmUrl)
-      yield* Effect.catch(
+      // A defect too: what only saves time must not stop for good.
+      yield* Effect.catchCause(
         warmUp(realmUrl),
-        (error) => Effect.logWarning(`${realmUrl} was not warmed up; its readers do it`, error)
+        (cause) => Effect.logWarning(`${realmUrl} was not warmed up; its readers do it`, cause)
       )
     }
   })

@@ -21,6 +21,9 @@ interface Watched {
   readonly shown: Set<string>
 }
 
+/** The newest are kept: a run of days must not grow with its length. */
+const maxLags = 100_000
+
 /**
  * Watches each change from its request until every server must have shown it, and takes the time that each one took.
  * A commit cannot be seen from outside: it lies between the request and the first sight of it.
@@ -74,6 +77,7 @@ export class Staleness {
       for (const server of shown) {
         if (change === undefined || server === attempt.server) continue
         const last = old.get(server)
+        if (this.lags.length >= maxLags) this.lags.splice(0, maxLags / 10)
         this.lags.push({
           server,
           promised: change.promised,
