@@ -84,3 +84,7 @@ const resolve = Effect.fnUntraced(function*(files: RealmFiles["Service"], view: 
   }
   return yield* missing.failure
 })
+
+/** What a name stands for in a realm, if anything. */
+export const readIfThere = (sources: SourceCache["Service"], view: RealmView, name: string) =>
+  Effect.catchTag(Effect.asSome(sources.read(view, name)), "FileNotFound", () => Effect.succeedNone)

@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
-import { statement } from "../store/statement.ts"
+import { notify } from "../store/notify.ts"
 import { type Event, Lease } from "./Lease.ts"
 import { MemoryBus } from "./MemoryBus.ts"
 import type { Message } from "./Sessions.ts"
@@ -25,14 +25,7 @@ export class Notifications extends Context.Service<Notifications, {
       const sql = yield* SqlClient.SqlClient
       return Notifications.of({
         subscribe: lease.subscribe,
-        notify: (messages) =>
-          messages.length === 0 ? Effect.void : Effect.asVoid(statement(
-            "notify",
-            sql`SELECT pg_notify(channel, payload) FROM unnest(
-              ${messages.map((message) => message.channel)}::text[],
-              ${messages.map((message) => message.payload)}::text[]
-            ) AS message (channel, payload)`
-          ))
+        notify: (messages) => notify(sql, messages)
       })
     })
   )

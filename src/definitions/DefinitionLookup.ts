@@ -1,12 +1,11 @@
 import { Context, Effect, Layer, Option } from "effect"
-import { SourceCache } from "../cache/SourceCache.ts"
+import { readIfThere, SourceCache } from "../cache/SourceCache.ts"
 import type { CodeRef } from "../domain/CodeRef.ts"
 import { type Definition, type DefinitionFault, type ExportResult, isFault } from "../domain/Definition.ts"
 import { DefinitionError, DefinitionNotFound } from "../domain/errors.ts"
 import { isExecutable } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import type { DefinitionsRow } from "../store/ModuleTable.ts"
-import { fileAt } from "./Dependencies.ts"
 import { DefinitionInvalidation, type InvalidationFailure } from "./DefinitionInvalidation.ts"
 import { type DefinitionFailure, ModuleDefinitions, type ModuleInView } from "./ModuleDefinitions.ts"
 import { ModuleLocator, moduleUrl } from "./ModuleLocator.ts"
@@ -88,7 +87,7 @@ export class DefinitionLookup extends Context.Service<DefinitionLookup, {
         const place = yield* locator.locate(module)
         if (Option.isNone(place)) return Option.none<ModuleInView>()
         const { path, view } = place.value
-        const source = yield* fileAt(sources, view, path)
+        const source = yield* readIfThere(sources, view, path)
         return Option.isSome(source) && isExecutable(source.value.canonicalPath)
           ? Option.some<ModuleInView>({ view, source: source.value, scope })
           : Option.none<ModuleInView>()

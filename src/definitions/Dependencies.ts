@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Option } from "effect"
-import { SourceCache, type SourceFile } from "../cache/SourceCache.ts"
+import { readIfThere, SourceCache, type SourceFile } from "../cache/SourceCache.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import type { Dependency } from "../domain/Definition.ts"
 import type { DatabaseError, FileFailure } from "../domain/errors.ts"
@@ -40,7 +40,7 @@ export class Dependencies extends Context.Service<Dependencies, {
           }
         }
         const { path: name, view } = place.value
-        const source = yield* fileAt(sources, view, name)
+        const source = yield* readIfThere(sources, view, name)
         const { generation, realmUrl } = view.row
         return {
           dependency: {
@@ -67,7 +67,7 @@ export class Dependencies extends Context.Service<Dependencies, {
             if (view.row.realmUrl !== realm) return false
             views.set(realm, view)
           }
-          const source = yield* fileAt(sources, view, name)
+          const source = yield* readIfThere(sources, view, name)
           return Option.isNone(source)
             ? hash === null
             : source.value.hash === hash && source.value.canonicalPath === path
@@ -83,10 +83,6 @@ export class Dependencies extends Context.Service<Dependencies, {
     })
   )
 }
-
-/** What a name stands for in a realm, if anything. */
-export const fileAt = (sources: SourceCache["Service"], view: RealmView, name: string) =>
-  Effect.catchTag(Effect.asSome(sources.read(view, name)), "FileNotFound", () => Effect.succeedNone)
 
 /** Every URL by which an invalidation may speak of a dependency: as asked for, the name, and the file. */
 export const urlsOf = ({ name, path, realm, url }: Dependency): ReadonlyArray<string> =>

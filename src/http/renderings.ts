@@ -1,6 +1,6 @@
-import { Effect, Option, Result, Schedule, Stream } from "effect"
+import { Effect, Option, Schedule, Stream } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
-import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
+import { readIfThere, type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { FileNotFound } from "../domain/errors.ts"
@@ -208,10 +208,7 @@ const textOf = ({ bytes }: SourceFile) => Buffer.from(bytes.buffer, bytes.byteOf
 
 const fileAt = Effect.fnUntraced(function*(view: RealmView, path: string) {
   const sources = yield* SourceCache
-  if (isHidden(path)) return undefined
-  const found = yield* Effect.result(sources.read(view, path))
-  if (Result.isSuccess(found)) return found.success
-  return found.failure._tag === "FileNotFound" ? undefined : yield* found.failure
+  return isHidden(path) ? undefined : Option.getOrUndefined(yield* readIfThere(sources, view, path))
 })
 
 /** The instance of this name, with or without its extension. */

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Record } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor, isCompressible } from "./contentEncoding.ts"
@@ -92,7 +92,7 @@ const headersOf = ({ coding, contentType, etag, headers }: Encoded): Record<stri
 
 /** As a hit in memory says it. What a file was made from is asked with a generation, which is never answered so. */
 const finishedHeadersOf = (encoded: Encoded, isModule: boolean) => {
-  const { "x-lockstep-source-hash": _, ...headers } = headersOf(encoded)
+  const headers = Record.remove(headersOf(encoded), "x-lockstep-source-hash")
   return isModule ? { ...headers, "x-lockstep-cache": "l1" } : headers
 }
 

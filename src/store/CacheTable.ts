@@ -3,7 +3,7 @@ import type { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { MemoryDatabase } from "./MemoryDatabase.ts"
 import type { InsertFloor } from "./RealmTable.ts"
-import { statement } from "./statement.ts"
+import { countDeleted, statement } from "./statement.ts"
 
 /** What a writer captured before it read any byte: results computed under it are fenced by it. */
 export interface FenceToken {
@@ -148,16 +148,7 @@ export const makeSql = <V extends Readonly<Record<string, unknown>>>(
     USING unnest($1::text[], $2::text[]::bigint[]) AS f (realm_url, insert_floor)
     WHERE c.realm_url = f.realm_url AND c.${live} IS NULL AND c.generation <= f.insert_floor`
   const count = (operation: string, text: string, values: ReadonlyArray<unknown> = []) =>
-    Effect.map(
-      statement(
-        operation,
-        sql.unsafe<{ count: number }>(
-          `WITH gone AS (${text} RETURNING 1) SELECT count(*)::float8 AS count FROM gone`,
-          values
-        )
-      ),
-      (rows) => rows[0]?.count ?? 0
-    )
+    countDeleted(sql, operation, text, values)
   const clear = `DELETE FROM ${table} WHERE realm_url = $1 OR realm_url ^@ ($1 || '@')`
   return {
     readMany: Effect.fnUntraced(function*(keys) {

@@ -2,7 +2,7 @@ import { Clock, Context, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import type { DatabaseError } from "../domain/errors.ts"
-import { statement } from "./statement.ts"
+import { countDeleted, statement } from "./statement.ts"
 
 /**
  * Table `encodings`: compressed bodies, by the tag of the bytes that they were made from. They are what they are whatever
@@ -31,12 +31,12 @@ export class EncodingTable extends Context.Service<EncodingTable, {
               ON CONFLICT (etag, coding) DO NOTHING`
           )),
         collect: (days) =>
-          statement(
+          countDeleted(
+            sql,
             "collect compressed bodies",
-            sql<{ count: number }>`WITH gone AS (
-                DELETE FROM encodings WHERE created_at < now() - ${days}::float8 * interval '1 day' RETURNING 1
-              ) SELECT count(*)::float8 AS count FROM gone`
-          ).pipe(Effect.map((rows) => rows[0]?.count ?? 0))
+            "DELETE FROM encodings WHERE created_at < now() - $1::float8 * interval '1 day'",
+            [days]
+          )
       })
     })
   )

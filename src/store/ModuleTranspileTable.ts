@@ -15,7 +15,7 @@ import {
   valuesOf
 } from "./CacheTable.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
-import { statement, statementDeadline } from "./statement.ts"
+import { countDeleted, statement, statementDeadline } from "./statement.ts"
 
 /** The JavaScript of one module, its response headers, and the specifiers it imports. */
 export const TranspiledRow = Schema.Struct({
@@ -143,12 +143,12 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
               WHERE realm_url = ANY(${realmUrls}::text[]) AND body IS NOT NULL LIMIT ${limit}`
           ).pipe(Effect.map((rows) => rows.map(({ path }) => path))),
         collectContents: (days) =>
-          statement(
+          countDeleted(
+            sql,
             "collect transpiled contents",
-            sql<{ count: number }>`WITH gone AS (
-                DELETE FROM transpiled_contents WHERE used_at < now() - ${days}::float8 * interval '1 day' RETURNING 1
-              ) SELECT count(*)::float8 AS count FROM gone`
-          ).pipe(Effect.map((rows) => rows[0]?.count ?? 0))
+            "DELETE FROM transpiled_contents WHERE used_at < now() - $1::float8 * interval '1 day'",
+            [days]
+          )
       })
     })
   )
