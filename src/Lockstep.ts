@@ -1,5 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { Layer } from "effect"
+import { Modules } from "./cache/Modules.ts"
 import { SourceCache } from "./cache/SourceCache.ts"
 import { SourceMapCache } from "./cache/SourceMapCache.ts"
 import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
@@ -139,6 +140,7 @@ const services = (
     definitions(Math.ceil(cacheBytes / 16)),
     Reconciler.layer(publicUrl),
     layerCollector(),
+    Modules.layer,
     SourceMapCache.layer(Math.ceil(cacheBytes / 16)),
     warmUp ? layerWarmUp : Layer.empty
   ).pipe(

@@ -35,6 +35,7 @@ export { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 export { SessionConfig } from "./coordination/SessionConfig.ts"
 
 export * as CoherentCache from "./cache/CoherentCache.ts"
+export { type ModuleFailure, Modules } from "./cache/Modules.ts"
 export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
 export { type ModuleSourceMap, SourceMapCache } from "./cache/SourceMapCache.ts"
 export { type TranspiledModule, TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"

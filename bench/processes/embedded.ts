@@ -1,9 +1,7 @@
 /** A host that embeds Lockstep: measures programs and services in the process, without HTTP. */
 import { Context, Effect, Exit, Layer, ManagedRuntime, Redacted, Tracer } from "effect"
 import { SqlClient } from "effect/sql"
-import { SourceCache } from "../../src/cache/SourceCache.ts"
-import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
-import { Generations } from "../../src/coordination/Generations.ts"
+import { Modules } from "../../src/cache/Modules.ts"
 import { Lease } from "../../src/coordination/Lease.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
@@ -137,15 +135,9 @@ const perform = Effect.fnUntraced(function*(task: Exclude<Task, { readonly task:
       return { millis, barrier: [], count: millis.length }
     }
     case "read": {
-      const generations = yield* Generations
       const lease = yield* Lease
-      const modules = yield* TranspiledModuleCache
-      const sources = yield* SourceCache
-      const urls = [task.realm as RealmUrl]
-      const read = Effect.flatMap(generations.view(urls), ([view]) =>
-        view === undefined
-          ? Effect.die(new Error("the realm is gone"))
-          : Effect.flatMap(sources.read(view, task.path), (source) => modules.get(view, source)))
+      const modules = yield* Modules
+      const read = modules.read(task.realm as RealmUrl, task.path)
       yield* read
       const { isHeld } = lease
       const mutable: { -readonly [Name in keyof typeof lease]: (typeof lease)[Name] } = lease

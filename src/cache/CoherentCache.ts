@@ -16,6 +16,8 @@ export interface CacheKey {
   readonly contentKey: string
   /** Whose view it is, where views differ. Scopes never share an entry; `contentKey` must tell them apart as well. */
   readonly scope?: string
+  /** What L1 keeps it under, if the caller has that at hand: it must follow from the realm, the path and the scope. */
+  readonly id?: string
 }
 
 /** Where an answer came from: this process, the shared table, another reader's run, or a run of its own. */
@@ -89,6 +91,8 @@ interface Flight<A, E> extends Fenced {
 /** A coherent cache of one kind of derived artifact. */
 export interface CoherentCache<K extends CacheKey, A, E> {
   readonly get: (key: K) => Effect.Effect<Answer<A>, E>
+  /** A hit in L1, counted like any other, at once. */
+  readonly held: (key: K) => Answer<A> | undefined
   /** What L1 holds for the key, without a trace: nothing is counted, made or kept for longer. */
   readonly peek: (key: K) => Option.Option<A>
   /** Drops this value from L1, if it is still there: for values that may turn out void by more than their own path. */
@@ -145,16 +149,19 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
         return flight.fiber === undefined ? Effect.void : Fiber.interrupt(flight.fiber)
       }))
 
-  const get = (key: K): Effect.Effect<Answer<A>, E> =>
+  const held = (key: K, id = idOf(key)): Answer<A> | undefined => {
+    const entry = entries.get(id)
+    if (entry === undefined || !holds(entry, key)) return undefined
+    counters.l1Hits++
+    return { value: entry.value, origin: "l1" }
+  }
+
+  const joinOrRun = (id: string, key: K): Effect.Effect<Answer<A>, E> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Background, (background) => {
         // One synchronous step from look to entry in the book: an invalidation could fall into any gap.
-        const id = idOf(key)
-        const entry = entries.get(id)
-        if (entry !== undefined && holds(entry, key)) {
-          counters.l1Hits++
-          return Effect.succeed<Answer<A>>({ value: entry.value, origin: "l1" })
-        }
+        const hit = held(key, id)
+        if (hit !== undefined) return Effect.succeed(hit)
         const flying = flights.get(id)
         if (flying !== undefined && holds(flying, key)) {
           flying.waiters++
@@ -176,7 +183,14 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
     )
 
   return {
-    get,
+    // A hit is one step, and needs nothing that waiting does.
+    get: (key) =>
+      Effect.suspend(() => {
+        const id = idOf(key)
+        const hit = held(key, id)
+        return hit === undefined ? joinOrRun(id, key) : Effect.succeed(hit)
+      }),
+    held,
     peek: (key) => {
       const entry = entries.peek(idOf(key))
       return entry !== undefined && holds(entry, key) ? Option.some(entry.value) : Option.none()
@@ -189,4 +203,6 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
   }
 })
 
-const idOf = ({ path, scope = "", view }: CacheKey): string => `${view.row.realmUrl}\0${path}\0${scope}`
+/** What L1 keeps a value under. */
+export const idOf = ({ id, path, scope = "", view }: Omit<CacheKey, "contentKey">): string =>
+  id ?? `${view.row.realmUrl}\0${path}\0${scope}`

@@ -32,6 +32,8 @@ interface Entry {
 export class SourceCache extends Context.Service<SourceCache, {
   /** Reads a file by its path, or a module by its alias. */
   readonly read: (view: RealmView, path: string) => Effect.Effect<SourceFile, FileNotFound | FileFailure>
+  /** The same of a published realm, at once, if it is in memory. */
+  readonly held: (view: RealmView, path: string) => SourceFile | undefined
 }>()("lockstep/cache/SourceCache") {
   static readonly layer = (capacityBytes: number) =>
     Layer.effect(
@@ -54,12 +56,17 @@ export class SourceCache extends Context.Service<SourceCache, {
           return file
         })
 
-        const read = (view: RealmView, path: string): Effect.Effect<SourceFile, FileNotFound | FileFailure> => {
-          const id = `${view.row.realmUrl}\0${path}`
+        const find = (view: RealmView, id: string, path: string): Entry | undefined => {
           const entry = entries.get(id)
           const holds = entry !== undefined && entry.fence === view.fence &&
             view.fence.holds(entry.token, path) && view.fence.holds(entry.token, entry.file.canonicalPath)
-          if (!holds) return fromDisk(view, id, path)
+          return holds ? entry : undefined
+        }
+
+        const read = (view: RealmView, path: string): Effect.Effect<SourceFile, FileNotFound | FileFailure> => {
+          const id = idOf(view, path)
+          const entry = find(view, id, path)
+          if (entry === undefined) return fromDisk(view, id, path)
           if (view.row.kind === "published") return Effect.succeed(entry.file)
           return files.stamp(view.row, entry.file.canonicalPath).pipe(
             Effect.flatMap((stamp) => stamp === entry.stamp ? Effect.succeed(entry.file) : fromDisk(view, id, path)),
@@ -67,10 +74,15 @@ export class SourceCache extends Context.Service<SourceCache, {
           )
         }
 
-        return SourceCache.of({ read: (view, path) => Effect.suspend(() => read(view, path)) })
+        return SourceCache.of({
+          read: (view, path) => Effect.suspend(() => read(view, path)),
+          held: (view, path) => view.row.kind === "published" ? find(view, idOf(view, path), path)?.file : undefined
+        })
       })
     )
 }
+
+const idOf = (view: RealmView, path: string) => `${view.row.realmUrl}\0${path}`
 
 /** A file under its own name wins over the modules that the name may be an alias of. */
 const resolve = Effect.fnUntraced(function*(files: RealmFiles["Service"], view: RealmView, path: string) {

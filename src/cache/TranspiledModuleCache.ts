@@ -5,7 +5,7 @@ import { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { ModuleTranspileTable, type TranspiledRow } from "../store/ModuleTranspileTable.ts"
 import { type TranspileFailure, Transpiler } from "../transpile/Transpiler.ts"
-import { type Answer, type CacheKey, make } from "./CoherentCache.ts"
+import { type Answer, type CacheKey, idOf, make } from "./CoherentCache.ts"
 import { contentKey } from "./contentKey.ts"
 import type { SourceFile } from "./SourceCache.ts"
 
@@ -20,6 +20,7 @@ export interface TranspiledModule {
 }
 
 interface Key extends CacheKey {
+  readonly id: string
   readonly source: SourceFile
 }
 
@@ -30,7 +31,9 @@ const maxSharedBytes = 8 * 1024 * 1024
 export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache, {
   /** The JavaScript of a module whose source was read under `view`. */
   readonly get: (view: RealmView, source: SourceFile) => Effect.Effect<Answer<TranspiledModule>, TranspileFailure>
-  /** The same, if it is in L1. */
+  /** A hit in L1, counted like any other, at once. */
+  readonly held: (view: RealmView, source: SourceFile) => Answer<TranspiledModule> | undefined
+  /** What L1 holds, without a trace. */
   readonly peek: (view: RealmView, source: SourceFile) => Option.Option<TranspiledModule>
   /** Bytes in L1. */
   readonly bytes: () => number
@@ -77,26 +80,26 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
           }
         })
 
-        // Files are immutable, and shared by their readers: hashing again would be a fifth of what a hit costs.
-        const contentKeys = new WeakMap<SourceFile, string>()
-        const contentKeyOf = (source: SourceFile) => {
-          let key = contentKeys.get(source)
+        // Files are immutable, of one realm, and shared by their readers: making these again would be most of what a hit costs.
+        const known = new WeakMap<SourceFile, Omit<Key, "view">>()
+        const keyOf = (view: RealmView, source: SourceFile): Key => {
+          let key = known.get(source)
           if (key === undefined) {
-            key = contentKey(transpiler.fingerprint, source.canonicalPath, source.hash)
-            contentKeys.set(source, key)
+            const path = source.canonicalPath
+            key = {
+              source,
+              path,
+              contentKey: contentKey(transpiler.fingerprint, path, source.hash),
+              id: idOf({ view, path })
+            }
+            known.set(source, key)
           }
-          return key
+          return { view, ...key }
         }
-
-        const keyOf = (view: RealmView, source: SourceFile): Key => ({
-          view,
-          source,
-          path: source.canonicalPath,
-          contentKey: contentKeyOf(source)
-        })
 
         return TranspiledModuleCache.of({
           get: (view, source) => engine.get(keyOf(view, source)),
+          held: (view, source) => engine.held(keyOf(view, source)),
           peek: (view, source) => engine.peek(keyOf(view, source)),
           bytes: engine.bytes
         })

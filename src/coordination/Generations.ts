@@ -26,6 +26,8 @@ export class Generations extends Context.Service<Generations, {
   readonly ask: (urls: ReadonlyArray<RealmUrl>) => Effect.Effect<ReadonlyArray<RealmView>, DatabaseError>
   /** Whether an origin (`http://host:port`) has realms of its own: one that has none stands for the public URL's. */
   readonly hasRealms: (origin: string) => Effect.Effect<boolean, DatabaseError>
+  /** The view of a live realm that memory knows, at once, while the lease is held. */
+  readonly held: (realmUrl: RealmUrl) => RealmView | undefined
   /** What memory knows of a live realm while the lease is held, at once: for answers that are finished. */
   readonly known: (realmUrl: RealmUrl) => Known | undefined
   /** Likewise, whether an origin has realms. */
@@ -100,6 +102,7 @@ export class Generations extends Context.Service<Generations, {
                 (error) => answer.before === undefined ? error : Effect.succeed(answer.before)
               ).pipe(Effect.tap((has) => Effect.sync(() => answer.has = has)))
             }),
+          held: (realmUrl) => lease.isHeld() ? memory.view(realmUrl) : undefined,
           known: (realmUrl) => lease.isHeld() ? memory.known(realmUrl) : undefined,
           knownOrigin: (origin) => lease.isHeld() ? memory.origins.lookUp(origin) : undefined,
           apply: (change) => Effect.sync(() => memory.apply(change)),

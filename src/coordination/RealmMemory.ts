@@ -81,6 +81,12 @@ export class RealmMemory {
     return realm?.row?.state === "live" ? realm : undefined
   }
 
+  /** The view of a live realm, as far as memory knows it. */
+  view(url: RealmUrl): RealmView | undefined {
+    const realm = this.#realms.get(url)
+    return realm?.row?.state === "live" ? viewOf(realm, realm.row) : undefined
+  }
+
   fenceOf(url: RealmUrl): Fence | undefined {
     return this.#realms.get(url)?.fence
   }

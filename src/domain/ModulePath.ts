@@ -89,5 +89,7 @@ export const isReserved = (path: string): boolean => path.startsWith("_") || /^@
 /** Splits `@12/a/b.ts` into generation 12 and `a/b.ts`. */
 export const splitVersion = (path: string): { readonly generation: number; readonly path: string } | undefined => {
   const match = /^@(\d{1,16})\/(.*)$/s.exec(path)
-  return match === null ? undefined : { generation: Number(match[1]), path: match[2] ?? "" }
+  const generation = Number(match?.[1])
+  // Past what a number holds exactly there is no generation, and another one's must not be meant.
+  return match === null || !Number.isSafeInteger(generation) ? undefined : { generation, path: match[2] ?? "" }
 }

@@ -40,6 +40,7 @@ const setUp = Effect.gen(function*() {
         members: Effect.suspend(() => Effect.andThen(hooks.members, replicas.members))
       }),
       Layer.mock(Generations, {
+        held: () => undefined,
         known: () => undefined,
         knownOrigin: () => undefined,
         broadcast: (told) => Effect.suspend(() => Effect.andThen(Effect.sync(() => sent.push(told)), hooks.broadcast))

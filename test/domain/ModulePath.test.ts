@@ -194,6 +194,8 @@ describe("names of modules", () => {
   it("may carry a version", () => {
     assert.deepStrictEqual(splitVersion("@12/a/b.ts"), { generation: 12, path: "a/b.ts" })
     assert.deepStrictEqual(splitVersion("@0/"), { generation: 0, path: "" })
+    // A number that would be rounded to another one's.
+    assert.isUndefined(splitVersion("@9007199254740993/a"))
     for (const name of ["@12", "@/a", "@-1/a", "@1.5/a", "@12345678901234567/a", "a/@1/b", "12/a"]) {
       assert.isUndefined(splitVersion(name), name)
     }

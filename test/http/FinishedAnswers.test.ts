@@ -19,6 +19,7 @@ const setUp = (trustProxy = false) =>
     const layer = FinishedAnswers.layer(10_000, trustProxy).pipe(Layer.provideMerge(Layer.mergeAll(
       Layer.fresh(Counters.layer),
       Layer.mock(Generations, {
+        held: () => undefined,
         known: () => known.held ? known : undefined,
         knownOrigin: (origin) => known.held ? known.origins.get(origin) : undefined
       }),
