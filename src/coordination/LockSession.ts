@@ -25,6 +25,9 @@ interface Beat {
 
 type Request = TryLock | Release | Beat
 
+/** Locks tried and given back in one round trip. */
+const requestsAPass = 64
+
 /**
  * Session locks on one dedicated connection, however many keys are in work (S16). Requests are batched: what arrives
  * while a statement is under way goes out with the next one. Locks are for efficiency only; when the session is lost its
@@ -68,13 +71,13 @@ export class LockSession extends Context.Service<LockSession, {
           }
         })
 
-      // One pass: serve everything that has arrived.
+      // One pass: what has arrived, a part at a time, so that its waiters do not all go on in one turn of the event loop.
       const serve = Effect.fnUntraced(function*(
         session: {
           readonly query: (text: string, keys: ReadonlyArray<string>) => Effect.Effect<PgConnection.Result, unknown>
         }
       ) {
-        const batch = yield* Queue.takeAll(inbox)
+        const batch = yield* Queue.takeBetween(inbox, 1, requestsAPass)
         const released = batch.filter((request) => request._tag === "Release").map((request) => request.key)
         const wanted = batch.filter((request) => request._tag === "TryLock")
         yield* Effect.gen(function*() {
