@@ -1,8 +1,6 @@
 import { Effect, Fiber, Schedule } from "effect"
-import { SourceCache } from "../../src/cache/SourceCache.ts"
-import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
+import { Modules } from "../../src/cache/Modules.ts"
 import { Counters } from "../../src/coordination/Counters.ts"
-import { Generations } from "../../src/coordination/Generations.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 
 export interface Together {
@@ -19,15 +17,8 @@ export const readTogether = Effect.fnUntraced(function*<E, R>(
   probe: Effect.Effect<number, E, R>
 ) {
   const counters = yield* Counters
-  const generations = yield* Generations
-  const modules = yield* TranspiledModuleCache
-  const sources = yield* SourceCache
-  const read = Effect.fnUntraced(function*(path: string) {
-    const [view] = yield* generations.view([realm as RealmUrl])
-    if (view === undefined) return yield* Effect.die(new Error("the realm is gone"))
-    const { value } = yield* modules.get(view, yield* sources.read(view, path))
-    return value.body.length
-  })
+  const modules = yield* Modules
+  const read = (path: string) => Effect.map(modules.read(realm as RealmUrl, path), ({ value }) => value.body.length)
   const before = counters.transpiles
   const probes = new Array<number>()
   yield* Effect.sleep(Math.max(0, at - Date.now()))
