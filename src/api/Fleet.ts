@@ -126,9 +126,9 @@ export const Event = Schema.Struct({
 
 export const ModuleHistory = Schema.Struct({
   url: Schema.String,
-  realmURL: Schema.String,
-  /** With its extension, where a file was found; else as asked for. */
-  path: Schema.String,
+  /** Null where nothing is remembered of its realm. */
+  realmURL: Schema.NullOr(Schema.String),
+  path: Schema.NullOr(Schema.String),
   members: Schema.Array(Schema.Struct({
     replicaId: Schema.String,
     bootId: Schema.String,
@@ -169,5 +169,5 @@ export const fleet = HttpApiGroup.make("fleet", { topLevel: true })
   .add(HttpApiEndpoint.get("moduleHistory", "/_module-history", {
     query: { url: Schema.String, scope: Schema.optionalKey(scope) },
     success: ModuleHistory,
-    error: [problem(404), problem(503)]
+    error: problem(503)
   }))
