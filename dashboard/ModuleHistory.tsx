@@ -1,0 +1,143 @@
+/** @jsxImportSource preact */
+import { useEffect, useState } from "preact/hooks"
+import { askJson, type FleetEvent, type History } from "./data.ts"
+import { keyOf } from "./eventStream.ts"
+import { count, millis, plural, time } from "./format.ts"
+import { looks, narrate } from "./narrate.ts"
+import { Scroll } from "./Scroll.tsx"
+
+interface Props {
+  /** Empty for none. */
+  readonly url: string
+  readonly onAsk: (url: string) => void
+}
+
+type Found = { readonly history: History } | { readonly failure: string }
+
+/** What happened to one module, on each replica. */
+export const ModuleHistory = ({ onAsk, url }: Props) => {
+  const [text, setText] = useState(url)
+  const [asked, setAsked] = useState(0)
+  const [found, setFound] = useState<Found>()
+  useEffect(() => {
+    setText(url)
+    setFound(undefined)
+    if (url === "") return
+    const stop = new AbortController()
+    askJson<History>(`_module-history?url=${encodeURIComponent(url)}`, stop.signal).then(
+      (history) => setFound({ history }),
+      (error: unknown) => stop.signal.aborted || setFound({ failure: String(error) })
+    )
+    return () => stop.abort()
+  }, [url, asked])
+  return (
+    <section aria-labelledby="module-heading" class="module">
+      <h2 id="module-heading" tabIndex={-1}>What happened to a module</h2>
+      <form
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault()
+          if (text.trim() === url) setAsked((before) => before + 1)
+          else onAsk(text.trim())
+        }}
+      >
+        <label for="module-url">URL of a module</label>
+        <input
+          id="module-url"
+          type="text"
+          inputMode="url"
+          spellcheck={false}
+          autocomplete="off"
+          placeholder={`${location.origin}/notes/person.ts`}
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        <button type="submit">Show</button>
+      </form>
+      <div aria-live="polite">
+        {url === ""
+          ? (
+            <p class="quiet">
+              Who transpiled it, when, how long that took, and what voided it since. An event's path leads here, too.
+            </p>
+          )
+          : found === undefined
+          ? <p class="quiet">Asking the replicas…</p>
+          : "failure" in found
+          ? (
+            <p class="badge bad">
+              <span aria-hidden="true">✕</span> {found.failure}
+            </p>
+          )
+          : <Story history={found.history} />}
+      </div>
+    </section>
+  )
+}
+
+const Story = ({ history }: { readonly history: History }) => {
+  const events = history.members.flatMap((member) => member.events).sort((a, b) => b.at - a.at || b.id - a.id)
+  const silent = history.members.filter(({ failure }) => failure !== null)
+  return (
+    <>
+      <p class="summary">{summaryOf(history, events)}</p>
+      {silent.length > 0 && <p class="quiet">Not heard: {silent.map(({ failure }) => failure).join("; ")}.</p>}
+      {events.length > 0 && (
+        <Scroll label="What happened to the module">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">When</th>
+                <th scope="col">Replica</th>
+                <th scope="col">What</th>
+                <th scope="col">Why, and how</th>
+                <th scope="col" class="number">Generation</th>
+                <th scope="col" class="number">Took</th>
+              </tr>
+            </thead>
+            <tbody>
+              {events.slice(0, 200).map((event) => {
+                const { mark, name, tone } = looks[event.kind]
+                return (
+                  <tr key={keyOf(event)}>
+                    <th scope="row">
+                      <time dateTime={new Date(event.at).toISOString()}>{time(event.at)}</time>
+                    </th>
+                    <td>{event.replicaId}</td>
+                    <td>
+                      <span class={`kind ${tone}`}>
+                        <span aria-hidden="true">{mark}</span> {name}
+                      </span>
+                    </td>
+                    <td class="detail">{narrate(event)}</td>
+                    <td class="number">{event.generation === undefined ? "–" : count(event.generation)}</td>
+                    <td class="number">{event.millis === undefined ? "–" : millis(event.millis)}</td>
+                  </tr>
+                )
+              })}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </>
+  )
+}
+
+/** Newest first are the events. */
+const summaryOf = ({ members, url }: History, events: ReadonlyArray<FleetEvent>): string => {
+  const replicas = plural(members.length, "replica")
+  if (events.length === 0) return `No replica of ${replicas} remembers anything of ${url}.`
+  const made = events.find(({ kind }) => kind === "transpile")
+  const voided = events.find(({ kind }) => kind === "invalidation" || kind === "cascade")
+  const failed = events.find(({ kind }) => kind === "failure")
+  const story = made === undefined
+    ? "Nobody has transpiled it lately."
+    : `Last transpiled by ${made.replicaId} at ${time(made.at)}, in ${millis(made.millis ?? 0)}.`
+  const since = voided === undefined || (made !== undefined && voided.at < made.at)
+    ? ""
+    : ` Voided since: ${narrate(voided).replace(/\.$/, "")} (${time(voided.at)}).`
+  const failure = failed === undefined || (made !== undefined && failed.at < made.at)
+    ? ""
+    : ` It failed on ${failed.replicaId} at ${time(failed.at)}.`
+  return story + since + failure
+}
