@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import { keyOf, type Live } from "./eventStream.ts"
 import { count, plural, time } from "./format.ts"
-import { type Kind, kinds, looks, moduleOf, narrate, placeOf } from "./narrate.ts"
+import { isOfDashboard, type Kind, kinds, looks, moduleOf, narrate, placeOf } from "./narrate.ts"
 
 interface Props {
   readonly live: Live
@@ -18,7 +18,8 @@ const states = { connecting: "Connecting", live: "Live", lost: "Connection lost,
 
 export const Events = ({ isPaused, live, onModule }: Props) => {
   const [hidden, setHidden] = useState<ReadonlySet<Kind>>(new Set(["shared"]))
-  const shown = live.events.filter(({ kind }) => !hidden.has(kind))
+  const [isOwnShown, setOwnShown] = useState(false)
+  const shown = live.events.filter((event) => !hidden.has(event.kind) && (isOwnShown || !isOfDashboard(event)))
   const toggle = (kind: Kind) => {
     const next = new Set(hidden)
     if (!next.delete(kind)) next.add(kind)
@@ -40,6 +41,9 @@ export const Events = ({ isPaused, live, onModule }: Props) => {
             <input type="checkbox" checked={!hidden.has(kind)} onChange={() => toggle(kind)} /> {looks[kind].name}
           </label>
         ))}
+        <label>
+          <input type="checkbox" checked={isOwnShown} onChange={() => setOwnShown(!isOwnShown)} /> This page's own
+        </label>
       </fieldset>
       <Announcer live={live} />
       {live.dropped > 0 && (
@@ -98,7 +102,7 @@ const Announcer = ({ live }: { readonly live: Live }) => {
       const before = told.current
       told.current = new Set(events.map(keyOf))
       if (before === undefined) return
-      const fresh = events.filter((event) => !before.has(keyOf(event)))
+      const fresh = events.filter((event) => !before.has(keyOf(event)) && !isOfDashboard(event))
       const parts = kinds.flatMap((kind) => {
         const many = fresh.filter((event) => event.kind === kind).length
         return many === 0 || kind === "shared" ? [] : [`${looks[kind].name} ${many}`]

@@ -22,6 +22,9 @@ export const Histograms = ({ fleet }: { readonly fleet: Fleet }) => (
   </div>
 )
 
+/** Bounds that have room for a label. */
+const labelled = new Set([0.001, 0.01, 0.1, 1, 10])
+
 const height = 96
 const slot = 20
 
@@ -67,12 +70,14 @@ const Chart = ({ explanation, id, of, title, what }: ChartProps) => {
             })}
             <line class="axis" x1="0" x2={of.buckets.length * slot} y1={height - 0.5} y2={height - 0.5} />
           </svg>
-          <p class="ticks" aria-hidden="true">
-            <span>1 ms</span> <span>25 ms</span> <span>500 ms</span> <span>&gt; 10 s</span>
+          <p class="bounds" aria-hidden="true">
+            {of.buckets.map(({ from, to }) => (
+              <span key={from}>{to !== null && labelled.has(to) ? seconds(to) : ""}</span>
+            ))}
           </p>
         </div>
         <figcaption>
-          <p class="quantiles">{of.count === 0 ? summary : `${quantilesOf(of)}, of ${plural(of.count, ...what)}`}</p>
+          <p class="quantiles">{of.count === 0 ? summary : `${plural(of.count, ...what)}: ${quantilesOf(of)}`}</p>
           <details>
             <summary>As a table</summary>
             <table class="narrow">
@@ -99,7 +104,7 @@ const Chart = ({ explanation, id, of, title, what }: ChartProps) => {
 }
 
 const quantilesOf = (of: Distribution): string =>
-  [["half", 0.5], ["19 of 20", 0.95], ["99 of 100", 0.99]].map(([name, share]) => {
-    const bound = quantile(of, Number(share))
-    return `${name} ${bound === null ? "over 10 s" : `≤ ${seconds(bound ?? 0)}`}`
+  [0.5, 0.95, 0.99].map((share) => {
+    const bound = quantile(of, share)
+    return `${share * 100} % ${bound === null ? "over 10 s" : `≤ ${seconds(bound ?? 0)}`}`
   }).join(", ")

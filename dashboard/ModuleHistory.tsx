@@ -4,7 +4,7 @@ import { askJson, type FleetEvent, type History } from "./data.ts"
 import { keyOf } from "./eventStream.ts"
 import { count, millis, plural, time } from "./format.ts"
 import { looks, narrate } from "./narrate.ts"
-import { Scroll } from "./Scroll.tsx"
+import { type Column, type Row, Table } from "./Table.tsx"
 
 interface Props {
   /** Empty for none. */
@@ -83,44 +83,36 @@ const Story = ({ history }: { readonly history: History }) => {
       <p class="summary">{summaryOf(history, events)}</p>
       {silent.length > 0 && <p class="quiet">Not heard: {silent.map(({ failure }) => failure).join("; ")}.</p>}
       {events.length > 0 && (
-        <Scroll label="What happened to the module">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Replica</th>
-                <th scope="col">What</th>
-                <th scope="col">Why, and how</th>
-                <th scope="col" class="number">Generation</th>
-                <th scope="col" class="number">Took</th>
-              </tr>
-            </thead>
-            <tbody>
-              {events.slice(0, 200).map((event) => {
-                const { mark, name, tone } = looks[event.kind]
-                return (
-                  <tr key={keyOf(event)}>
-                    <th scope="row">
-                      <time dateTime={new Date(event.at).toISOString()}>{time(event.at)}</time>
-                    </th>
-                    <td>{event.replicaId}</td>
-                    <td>
-                      <span class={`kind ${tone}`}>
-                        <span aria-hidden="true">{mark}</span> {name}
-                      </span>
-                    </td>
-                    <td class="detail">{narrate(event)}</td>
-                    <td class="number">{event.generation === undefined ? "–" : count(event.generation)}</td>
-                    <td class="number">{event.millis === undefined ? "–" : millis(event.millis)}</td>
-                  </tr>
-                )
-              })}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table label="What happened to the module" columns={columns} rows={events.slice(0, 200).map(rowOf)} />
       )}
     </>
   )
+}
+
+const columns: ReadonlyArray<Column> = [
+  { name: "When" },
+  { name: "Replica" },
+  { name: "What" },
+  { name: "Why, and how", isDetail: true },
+  { name: "Generation", isNumber: true },
+  { name: "Took", isNumber: true }
+]
+
+const rowOf = (event: FleetEvent): Row => {
+  const { mark, name, tone } = looks[event.kind]
+  return {
+    key: keyOf(event),
+    cells: [
+      <time dateTime={new Date(event.at).toISOString()}>{time(event.at)}</time>,
+      event.replicaId,
+      <span class={`kind ${tone}`}>
+        <span aria-hidden="true">{mark}</span> {name}
+      </span>,
+      narrate(event),
+      event.generation === undefined ? "–" : count(event.generation),
+      event.millis === undefined ? "–" : millis(event.millis)
+    ]
+  }
 }
 
 /** Newest first are the events. */
@@ -130,8 +122,11 @@ const summaryOf = ({ members, url }: History, events: ReadonlyArray<FleetEvent>)
   const made = events.find(({ kind }) => kind === "transpile")
   const voided = events.find(({ kind }) => kind === "invalidation" || kind === "cascade")
   const failed = events.find(({ kind }) => kind === "failure")
+  const shared = events.find(({ kind }) => kind === "shared")
   const story = made === undefined
-    ? "Nobody has transpiled it lately."
+    ? shared === undefined
+      ? "Nobody has transpiled it lately."
+      : `Nobody had to transpile it lately: ${shared.replicaId} found it made at ${time(shared.at)}.`
     : `Last transpiled by ${made.replicaId} at ${time(made.at)}, in ${millis(made.millis ?? 0)}.`
   const since = voided === undefined || (made !== undefined && voided.at < made.at)
     ? ""

@@ -29,7 +29,7 @@ export const Origins = ({ fleet }: { readonly fleet: Fleet }) => {
       <h2 id="origins-heading">Where modules came from</h2>
       <figure>
         <div class="plot">
-          <span class="scale" aria-hidden="true">{count(highest)}</span>
+          <span class="scale" aria-hidden="true">{count(highest)} in 15 s</span>
           <svg
             viewBox={`0 0 ${bins.length * slot} ${height}`}
             preserveAspectRatio="none"

@@ -1,7 +1,16 @@
 /** @jsxImportSource preact */
 import type { Job } from "./data.ts"
 import { count, shortUrl } from "./format.ts"
-import { Scroll } from "./Scroll.tsx"
+import { type Column, type Row, Table } from "./Table.tsx"
+
+const columns: ReadonlyArray<Column> = [
+  { name: "Realm" },
+  { name: "Generation", isNumber: true },
+  { name: "State" },
+  { name: "Done", isNumber: true },
+  { name: "Attempts", isNumber: true },
+  { name: "Last failure", isDetail: true }
+]
 
 const tones: Readonly<Record<string, string>> = { dead: "bad", running: "good", waiting: "calm" }
 const marks: Readonly<Record<string, string>> = { dead: "✕", running: "▶", waiting: "◦" }
@@ -14,39 +23,20 @@ export const Queue = ({ jobs }: { readonly jobs: ReadonlyArray<Job> | null }) =>
       ? <p class="quiet">PostgreSQL does not answer: the queue is not known.</p>
       : jobs.length === 0
       ? <p class="quiet">Every reindex is done.</p>
-      : (
-        <Scroll label="Reindex queue">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Realm</th>
-                <th scope="col" class="number">Generation</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">Done</th>
-                <th scope="col" class="number">Attempts</th>
-                <th scope="col">Last failure</th>
-              </tr>
-            </thead>
-            <tbody>
-              {jobs.map((job) => (
-                <tr key={job.id}>
-                  <th scope="row">{shortUrl(job.realmUrl)}</th>
-                  <td class="number">{count(job.generation)}</td>
-                  <td>
-                    <span class={`badge ${tones[job.state] ?? "calm"}`}>
-                      <span aria-hidden="true">{marks[job.state] ?? "◦"}</span> {job.state}
-                    </span>
-                  </td>
-                  <td class="number">
-                    {job.total === null ? "–" : `${count(job.indexed ?? 0)} of ${count(job.total)}`}
-                  </td>
-                  <td class="number">{job.attempts}</td>
-                  <td class="detail">{job.error ?? "–"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
+      : <Table label="Reindex queue" columns={columns} rows={jobs.map(rowOf)} />}
   </section>
 )
+
+const rowOf = (job: Job): Row => ({
+  key: String(job.id),
+  cells: [
+    shortUrl(job.realmUrl),
+    count(job.generation),
+    <span class={`badge ${tones[job.state] ?? "calm"}`}>
+      <span aria-hidden="true">{marks[job.state] ?? "◦"}</span> {job.state}
+    </span>,
+    job.total === null ? "–" : `${count(job.indexed ?? 0)} of ${count(job.total)}`,
+    count(job.attempts),
+    job.error ?? "–"
+  ]
+})

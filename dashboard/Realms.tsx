@@ -2,7 +2,17 @@
 import { useEffect, useState } from "preact/hooks"
 import type { Fleet, Realm } from "./data.ts"
 import { ago, bytes, count, plural, shortUrl } from "./format.ts"
-import { Scroll } from "./Scroll.tsx"
+import { type Column, type Row, Table } from "./Table.tsx"
+
+const columns: ReadonlyArray<Column> = [
+  { name: "Realm" },
+  { name: "Kind" },
+  { name: "Generation", isNumber: true },
+  { name: "Applied" },
+  { name: "Files", isNumber: true },
+  { name: "Size", isNumber: true },
+  { name: "Published" }
+]
 
 interface Props {
   readonly fleet: Fleet
@@ -43,24 +53,11 @@ export const Realms = ({ fleet, match, onMatch }: Props) => {
               {realms.shown.length < realms.matching && `; the first ${count(realms.shown.length)} are shown`}
             </p>
             {realms.shown.length > 0 && (
-              <Scroll label="Realms">
-                <table>
-                  <thead>
-                    <tr>
-                      <th scope="col">Realm</th>
-                      <th scope="col">Kind</th>
-                      <th scope="col" class="number">Generation</th>
-                      <th scope="col">Applied</th>
-                      <th scope="col" class="number">Files</th>
-                      <th scope="col" class="number">Size</th>
-                      <th scope="col">Published</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {realms.shown.map((realm) => <Row key={realm.url} fleet={fleet} realm={realm} />)}
-                  </tbody>
-                </table>
-              </Scroll>
+              <Table
+                label="Realms"
+                columns={columns}
+                rows={realms.shown.map((realm) => rowOf(fleet, realm))}
+              />
             )}
           </>
         )}
@@ -68,27 +65,24 @@ export const Realms = ({ fleet, match, onMatch }: Props) => {
   )
 }
 
-const Row = ({ fleet, realm }: { readonly fleet: Fleet; readonly realm: Realm }) => (
-  <tr>
-    <th scope="row">
-      <a href={new URL(realm.url).pathname}>{shortUrl(realm.url)}</a>
-    </th>
-    <td>
+const rowOf = (fleet: Fleet, realm: Realm): Row => ({
+  key: realm.url,
+  cells: [
+    <a href={new URL(realm.url).pathname}>{shortUrl(realm.url)}</a>,
+    <>
       {realm.kind}
       {realm.sourceURL !== null && <span class="sub">of {new URL(realm.sourceURL).pathname}</span>}
-    </td>
-    <td class="number">{count(realm.generation)}</td>
-    <td>
-      <Applied fleet={fleet} realm={realm} />
-    </td>
-    <td class="number">{realm.files === null ? <Unmeasured /> : count(realm.files)}</td>
-    <td class="number">{realm.bytes === null ? <Unmeasured /> : bytes(realm.bytes)}</td>
-    <td>
+    </>,
+    count(realm.generation),
+    <Applied fleet={fleet} realm={realm} />,
+    realm.files === null ? <Unmeasured /> : count(realm.files),
+    realm.bytes === null ? <Unmeasured /> : bytes(realm.bytes),
+    <>
       {realm.lastPublishedAt === null ? "–" : ago(Date.parse(realm.lastPublishedAt), fleet.at)}
       {realm.versions > 0 && <span class="sub">{plural(realm.versions, "version")} kept</span>}
-    </td>
-  </tr>
-)
+    </>
+  ]
+})
 
 const Unmeasured = () => (
   <>

@@ -25,7 +25,7 @@ export const Sparkline = ({ bins, label }: { readonly bins: ReadonlyArray<Bin>; 
       role="img"
       aria-label={`${label}: ${text}`}
     >
-      <line x1="0" x2={width} y1={height - 2} y2={height - 2} class="axis" />
+      <line x1="0" x2={width} y1={height - 2} y2={height - 2} class="grid" />
       {points.length > 1 && <polyline points={points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ")} />}
       {points.slice(-1).map(({ x, y }) => <circle key="last" cx={Math.min(x, width - 2)} cy={y} r="2" />)}
     </svg>

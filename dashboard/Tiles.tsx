@@ -82,7 +82,7 @@ const Timing = ({ many, name, of, what }: TimingProps) => {
     <Tile
       name={name}
       value={bound === undefined ? "–" : bound === null ? "> 10 s" : `≤ ${seconds(bound)}`}
-      note={of.count === 0 ? `no ${what} yet` : `19 of 20, ${plural(of.count, what, many)}`}
+      note={of.count === 0 ? `no ${what} yet` : `95 % of ${plural(of.count, what, many)}`}
     />
   )
 }

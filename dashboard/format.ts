@@ -9,10 +9,10 @@ export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 
 export const millis = (value: number): string => {
-  if (value < 1) return "< 1 ms"
-  if (value < 9.95) return `${value.toFixed(1)} ms`
+  if (value < 0.95) return "< 1 ms"
+  if (value < 9.95) return `${Number(value.toFixed(1))} ms`
   if (value < 1000) return `${Math.round(value)} ms`
-  return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`
+  return `${Number((value / 1000).toFixed(value < 10_000 ? 2 : 1))} s`
 }
 
 export const seconds = (value: number): string => millis(value * 1000)

@@ -41,9 +41,15 @@ const causeOf = ({ by, cause, kind, replicaId, via }: FleetEvent): string => {
   if (kind === "cascade") return "what it was made from has changed"
   const what = cause === undefined ? undefined : causes[cause] ?? cause
   const who = by === undefined || by === replicaId ? "" : ` on ${by}`
-  if (via === "catch-up") return "a change found in the rows (its notification was missed)"
+  if (via === "catch-up") return "a change that it found in the rows before it was told"
   if (what === undefined) return via === "notification" ? "a notification from outside" : "a change"
   return `${what}${via === "own" ? " here" : who}`
+}
+
+const voidedOf = ({ detail, paths }: FleetEvent): string => {
+  if (paths === undefined || paths === "*") return "All of it voided"
+  if (detail !== undefined) return `${detail} voided`
+  return paths.length === 1 ? "Voided" : `${plural(paths.length, "path")} voided`
 }
 
 /** One sentence, without the place, which is shown beside it. */
@@ -54,9 +60,7 @@ export const narrate = (event: FleetEvent): string => {
       return `Published${took}; ${event.acked} of ${plural(event.live ?? 0, "replica")} applied it` +
         (event.barrierMillis === undefined ? "" : ` within ${millis(event.barrierMillis)}`)
     case "invalidation":
-      return `${event.paths === "*" ? "All of it voided" : `${plural(event.paths?.length ?? 0, "path")} voided`} by ${
-        causeOf(event)
-      }`
+      return `${voidedOf(event)} by ${causeOf(event)}`
     case "cascade":
       return `Definitions voided: ${causeOf(event)}`
     case "transpile":
@@ -71,6 +75,9 @@ export const narrate = (event: FleetEvent): string => {
       return `${event.cause === "publish" ? "Publish failed: " : ""}${event.detail ?? "Failed"}`
   }
 }
+
+/** This page is made of modules, too: what happens to them is of little interest. */
+export const isOfDashboard = ({ realmUrl }: FleetEvent): boolean => realmUrl === "lockstep:dashboard/"
 
 /** The one module that an event is about, if it is one. */
 export const moduleOf = ({ kind, path, paths, realmUrl }: FleetEvent): string | undefined => {

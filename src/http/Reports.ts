@@ -106,7 +106,7 @@ const ownReport = ({ counters, generations, lease, modules, samples, started, tr
   })
 
 const histogramOf = ({ buckets, count, sum }: Metric.HistogramState): typeof Histogram.Type => ({
-  buckets: buckets.map(([bound, below]) => ({ le: Number.isFinite(bound) ? bound : null, count: below })),
+  buckets: [...buckets.map(([le, below]) => ({ le, count: below })), { le: null, count }],
   count,
   sum
 })
