@@ -60,13 +60,12 @@ const fleetOf = Effect.fnUntraced(function*(round: Round, match: string, limit: 
     askedReplicaId: self.replicaId,
     members: round.answers.map(({ failure, member, report }) => {
       const { advertiseUrl, bootId, leaseMillis, replicaId } = member
-      const { applied: _, ...rest } = report ?? {}
       return {
         replicaId,
         bootId,
         advertiseUrl,
         leaseMillis,
-        report: report === null ? null : rest as Omit<typeof report, "applied">,
+        report,
         failure
       }
     }),
