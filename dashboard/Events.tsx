@@ -31,7 +31,7 @@ export const Events = ({ isPaused, live, onModule }: Props) => {
       <div class="titled">
         <h2 id="events-heading">Live events</h2>
         <span class={`badge ${isPaused || live.state !== "live" ? "warn" : "good"}`}>
-          <span aria-hidden="true">{isPaused ? "❚❚" : live.state === "live" ? "●" : "!"}</span> {state}
+          <span aria-hidden="true">{isPaused ? "❚❚" : live.state === "live" ? "●" : "!"}</span> <span>{state}</span>
         </span>
       </div>
       <fieldset class="filter">
