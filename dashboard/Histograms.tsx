@@ -8,9 +8,9 @@ export const Histograms = ({ fleet }: { readonly fleet: Fleet }) => (
     <Chart
       id="barrier"
       title="Publish barrier"
-      explanation="From a commit until no replica could answer from before it."
+      explanation="How long publishes waited until no replica could answer from before them."
       of={distributionOf(fleet, "publishBarrier")}
-      what={["publish", "publishes"]}
+      what={["wait", "waits"]}
     />
     <Chart
       id="delay"
@@ -106,5 +106,5 @@ const Chart = ({ explanation, id, of, title, what }: ChartProps) => {
 const quantilesOf = (of: Distribution): string =>
   [0.5, 0.95, 0.99].map((share) => {
     const bound = quantile(of, share)
-    return `${share * 100} % ${bound === null ? "over 10 s" : `≤ ${seconds(bound ?? 0)}`}`
+    return `${share * 100}\u00a0% ${bound === null ? "over 10\u00a0s" : `≤\u00a0${seconds(bound ?? 0)}`}`
   }).join(", ")

@@ -128,11 +128,12 @@ const summaryOf = ({ members, url }: History, events: ReadonlyArray<FleetEvent>)
       ? "Nobody has transpiled it lately."
       : `Nobody had to transpile it lately: ${shared.replicaId} found it made at ${time(shared.at)}.`
     : `Last transpiled by ${made.replicaId} at ${time(made.at)}, in ${millis(made.millis ?? 0)}.`
-  const since = voided === undefined || (made !== undefined && voided.at < made.at)
+  const known = Math.max(made?.at ?? -Infinity, shared?.at ?? -Infinity)
+  const since = voided === undefined || voided.at < known || known === -Infinity
     ? ""
-    : ` Voided since: ${narrate(voided).replace(/\.$/, "")} (${time(voided.at)}).`
-  const failure = failed === undefined || (made !== undefined && failed.at < made.at)
+    : ` Since then: ${narrate(voided).replace(/^V/, "v")} (${time(voided.at)}).`
+  const failure = failed === undefined || failed.at < known
     ? ""
-    : ` It failed on ${failed.replicaId} at ${time(failed.at)}.`
+    : ` It failed on ${failed.replicaId} at ${time(failed.at)}: ${failed.detail ?? ""}.`
   return story + since + failure
 }

@@ -65,10 +65,14 @@ export const Realms = ({ fleet, match, onMatch }: Props) => {
   )
 }
 
+/** Under the public URL a realm answers at this replica's address, too; under a host of its own only there. */
+const addressOf = ({ sourceURL, url }: Realm): string =>
+  new URL(sourceURL ?? url).origin === new URL(url).origin ? new URL(url).pathname : url
+
 const rowOf = (fleet: Fleet, realm: Realm): Row => ({
   key: realm.url,
   cells: [
-    <a href={new URL(realm.url).pathname}>{shortUrl(realm.url)}</a>,
+    <a href={addressOf(realm)}>{shortUrl(realm.url)}</a>,
     <>
       {realm.kind}
       {realm.sourceURL !== null && <span class="sub">of {new URL(realm.sourceURL).pathname}</span>}

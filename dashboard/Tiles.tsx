@@ -42,7 +42,7 @@ export const Tiles = ({ fleet }: { readonly fleet: Fleet }) => {
           value={fleet.jobs === null ? "–" : count(of("waiting"))}
           note={fleet.jobs === null ? "PostgreSQL does not answer" : `${of("running")} running, ${of("dead")} dead`}
         />
-        <Timing name="Publish barrier" of={distributionOf(fleet, "publishBarrier")} what="publish" many="publishes" />
+        <Timing name="Publish barrier" of={distributionOf(fleet, "publishBarrier")} what="wait" many="waits" />
         <Timing
           name="Staleness"
           of={distributionOf(fleet, "invalidationDelay")}

@@ -2,17 +2,17 @@ const whole = new Intl.NumberFormat("en")
 
 export const count = (value: number): string => whole.format(value)
 
-export const percent = (share: number): string => `${(Math.floor(share * 1000) / 10).toFixed(1)} %`
+export const percent = (share: number): string => `${(Math.floor(share * 1000) / 10).toFixed(1)}\u00a0%`
 
 /** 1 of 1, 2 replicas. */
 export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 
 export const millis = (value: number): string => {
-  if (value < 0.95) return "< 1 ms"
-  if (value < 9.95) return `${Number(value.toFixed(1))} ms`
-  if (value < 1000) return `${Math.round(value)} ms`
-  return `${Number((value / 1000).toFixed(value < 10_000 ? 2 : 1))} s`
+  if (value < 0.95) return "<\u00a01\u00a0ms"
+  if (value < 9.95) return `${Number(value.toFixed(1))}\u00a0ms`
+  if (value < 1000) return `${Math.round(value)}\u00a0ms`
+  return `${Number((value / 1000).toFixed(value < 10_000 ? 2 : 1))}\u00a0s`
 }
 
 export const seconds = (value: number): string => millis(value * 1000)
