@@ -54,6 +54,12 @@ export class Barrier extends Context.Service<Barrier, {
 
       const clock = yield* Clock.Clock
       const monotonicNow = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const acknowledged = (watch: Watch, bootId: string) => {
+        if (!watch.acked.has(bootId)) watch.acked.set(bootId, monotonicNow())
+        if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
+          Deferred.doneUnsafe(watch.done, Effect.void)
+        }
+      }
       yield* notifications.subscribe((event) => {
         if (event._tag !== "Message" || event.message.channel !== "lockstep_acks" || watches.size === 0) return
         const decoded = decodePayload(event.message.payload)
@@ -61,9 +67,7 @@ export class Barrier extends Context.Service<Barrier, {
         const { a, b } = decoded.success
         for (const [realmUrl, generation] of a) {
           for (const watch of watches.get(realmUrl) ?? []) {
-            if (generation >= watch.generation) {
-              acknowledged(watch, b, monotonicNow())
-            }
+            if (generation >= watch.generation) acknowledged(watch, b)
           }
         }
       })
@@ -164,10 +168,3 @@ export class Barrier extends Context.Service<Barrier, {
 
 /** How long a write that did not ask for certainty waits for slow replicas. */
 const courtesyMillis = 250
-
-const acknowledged = (watch: Watch, bootId: string, at: number) => {
-  if (!watch.acked.has(bootId)) watch.acked.set(bootId, at)
-  if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
-    Deferred.doneUnsafe(watch.done, Effect.void)
-  }
-}

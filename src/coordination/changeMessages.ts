@@ -64,11 +64,11 @@ export const makeReceiver = (
     counters.invalidationsReceived++
     memory.apply(change)
     applied(change.realmUrl, generation, publisher)
+    echoes.announce(sender, seedPayloads(change))
     // Its own changes a replica has recorded when it applied them.
     if (publisher !== log?.bootId) {
       log?.record({ kind: "invalidation", ...change, via: "notification", cause: cause as Cause | undefined, by })
     }
-    echoes.announce(sender, seedPayloads(change))
   }
 
   const onFileChange = (payload: string, sender: number) => {
