@@ -6,6 +6,7 @@ import { SourceMapCache } from "./cache/SourceMapCache.ts"
 import { TranspiledModuleCache } from "./cache/TranspiledModuleCache.ts"
 import { Barrier } from "./coordination/Barrier.ts"
 import { Counters } from "./coordination/Counters.ts"
+import { layerEventLog } from "./coordination/EventLog.ts"
 import { Generations, type OnPartition } from "./coordination/Generations.ts"
 import { Lease } from "./coordination/Lease.ts"
 import { LockSession } from "./coordination/LockSession.ts"
@@ -159,6 +160,10 @@ const services = (
   )
 }
 
+/** Who this replica is, and what it has done. */
+const identity = (options: LockstepOptions) =>
+  Layer.mergeAll(Counters.layer, layerEventLog).pipe(Layer.provideMerge(Membership.layer(options)))
+
 /** Babel as this door runs it, or oxc, which runs in processes of its own through every door. */
 const compiled = <E>(
   { transpiler: { compiler, ...options } }: LockstepOptions,
@@ -173,7 +178,7 @@ export const layer = (options: LockstepOptions) =>
     Layer.provideMerge(compiled(options, Transpiler.layer)),
     Layer.provideMerge(coordinationSql),
     Layer.provideMerge(storeSql),
-    Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options))),
+    Layer.provideMerge(identity(options)),
     Layer.provide(Layer.effectDiscard(migrate))
   )
 
@@ -183,7 +188,7 @@ export const layerMemory = (options: LockstepOptions) =>
     Layer.provideMerge(compiled(options, Transpiler.layerInline)),
     Layer.provideMerge(coordinationMemory),
     Layer.provideMerge(storeMemory),
-    Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options)))
+    Layer.provideMerge(identity(options))
   )
 
 /**

@@ -4,7 +4,7 @@ import { createFromBuffer } from "@dprint/formatter"
 import { getPath } from "@dprint/typescript"
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 
-const sources = ["*.ts", "bin/*.js", "tools/*.js", "{src,test,bench,examples}/**/*.{ts,tsx}"]
+const sources = ["*.ts", "bin/*.js", "tools/*.js", "{src,dashboard,test,bench,examples}/**/*.{ts,tsx}"]
 
 const dprint = createFromBuffer(readFileSync(getPath()))
 dprint.setConfig({ lineWidth: 120, indentWidth: 2, newLineKind: "lf" }, {

@@ -1,20 +1,12 @@
 import { Schema } from "effect"
-import { DefinitionFault, ExportResult } from "../domain/Definition.ts"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { DefinitionFault, ExportResult } from "../domain/Definition.ts"
+import { fleet } from "./Fleet.ts"
+import { Job } from "./Job.ts"
+import { problem } from "./Problem.ts"
 
-/** RFC 9457: what went wrong, for people (`title`, `detail`) and for programs (`type`, stable). */
-export const Problem = Schema.Struct({
-  type: Schema.String,
-  title: Schema.String,
-  status: Schema.Int,
-  detail: Schema.String
-}).annotate({ identifier: "Problem" })
-
-const problem = (status: number) =>
-  Problem.pipe(
-    HttpApiSchema.asJson({ contentType: "application/problem+json" }),
-    HttpApiSchema.status(status)
-  )
+export { Job } from "./Job.ts"
+export { Problem } from "./Problem.ts"
 
 const Generation = Schema.Int
 
@@ -58,19 +50,6 @@ export const Definitions = Schema.Struct({
   error: Schema.NullOr(DefinitionFault)
 })
 
-/** A reindex that is not done: `dead` when it failed too often. */
-export const Job = Schema.Struct({
-  id: Schema.Int,
-  kind: Schema.Literal("reindex"),
-  realmUrl: Schema.String,
-  generation: Generation,
-  state: Schema.Literals(["waiting", "running", "done", "superseded", "dead"]),
-  attempts: Schema.Int,
-  indexed: Schema.NullOr(Schema.Int),
-  total: Schema.NullOr(Schema.Int),
-  error: Schema.NullOr(Schema.String)
-})
-
 export const Status = Schema.Struct({
   replicaId: Schema.String,
   uptimeSeconds: Schema.Finite,
@@ -110,7 +89,10 @@ export const Status = Schema.Struct({
     replicaId: Schema.String,
     bootId: Schema.String,
     advertiseUrl: Schema.String,
-    leaseMillis: Schema.Finite
+    leaseMillis: Schema.Finite,
+    /** What it says; null where it does not answer within a second. */
+    leaseHeld: Schema.NullOr(Schema.Boolean),
+    applied: Schema.NullOr(Schema.Record(Schema.String, Generation))
   }))
 })
 
@@ -164,6 +146,7 @@ export class RequestShape extends HttpApiMiddleware.Service<RequestShape>()("loc
 /** The management interface of a replica, as its OpenAPI document shows it. */
 export class Api extends HttpApi.make("lockstep")
   .add(management)
+  .add(fleet)
   .middleware(RequestShape)
   .annotateMerge(OpenApi.annotations({
     title: "Lockstep",

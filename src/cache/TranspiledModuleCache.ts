@@ -1,5 +1,6 @@
-import { Context, Effect, Layer, Option } from "effect"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 import { Counters } from "../coordination/Counters.ts"
+import { EventLog } from "../coordination/EventLog.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
 import { sha256 } from "../domain/sha256.ts"
@@ -37,6 +38,8 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
   readonly peek: (view: RealmView, source: SourceFile) => Option.Option<TranspiledModule>
   /** Bytes in L1. */
   readonly bytes: () => number
+  /** Transpiles under way here, those that wait for a worker included. */
+  readonly making: () => number
 }>()("lockstep/cache/TranspiledModuleCache") {
   static readonly layer = (capacityBytes: number) =>
     Layer.effect(
@@ -46,19 +49,43 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
         const table = yield* ModuleTranspileTable
         const coordinator = yield* PopulateCoordinator
         const counters = yield* Counters
+        const { record } = yield* EventLog
+        let making = 0
 
-        const compute = ({ source, view }: Key) =>
+        const transpile = ({ source, view }: Key) =>
           Effect.suspend(() => {
             counters.transpiles++
+            making++
             return transpiler.transpile({
               group: view.row.realmUrl,
               path: source.canonicalPath,
               bytes: source.bytes
             })
-          }).pipe(Effect.map(({ code, dependencies }): TranspiledModule => {
+          }).pipe(Effect.ensuring(Effect.sync(() => making--)))
+
+        const compute = Effect.fnUntraced(
+          function*(key: Key) {
+            const began = yield* Clock.monotonicTimeNanos
+            const told = (millis: number) => ({
+              realmUrl: key.view.row.realmUrl,
+              path: key.source.canonicalPath,
+              generation: key.view.row.generation,
+              millis
+            })
+            const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - began) / 1e6)
+            const made = yield* Effect.tapError(
+              transpile(key),
+              ({ message }) =>
+                Effect.map(elapsed, (millis) => record({ kind: "failure", ...told(millis), detail: message }))
+            )
+            record({ kind: "transpile", ...told(yield* elapsed), via: "own" })
+            return made
+          },
+          Effect.map(({ code, dependencies }): TranspiledModule => {
             const body = Buffer.from(code)
             return { body, headers: headersOf(body), dependencyKeys: dependencies }
-          }))
+          })
+        )
 
         const engine = yield* make<Key, TranspiledModule, TranspileFailure, never>({
           flow: "transpile",
@@ -101,7 +128,8 @@ export class TranspiledModuleCache extends Context.Service<TranspiledModuleCache
           get: (view, source) => engine.get(keyOf(view, source)),
           held: (view, source) => engine.held(keyOf(view, source)),
           peek: (view, source) => engine.peek(keyOf(view, source)),
-          bytes: engine.bytes
+          bytes: engine.bytes,
+          making: () => making
         })
       })
     )

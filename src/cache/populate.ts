@@ -1,4 +1,5 @@
 import { Clock, Effect, Fiber, Option, Random } from "effect"
+import { EventLog } from "../coordination/EventLog.ts"
 import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 
 /** How long a loser waits for winners before it works for itself (S13). */
@@ -14,7 +15,10 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
 ): Effect.fn.Return<Answer<A>, E, R> {
   const { coordinator, counters } = options
   const { contentKey, path, view } = key
-  const { realmUrl } = view.row
+  const { record } = yield* EventLog
+  const { generation, realmUrl } = view.row
+  const tell = (kind: "shared" | "takeover", detail: string) =>
+    record({ kind, realmUrl, path, generation, via: "own", detail: `${options.flow}: ${detail}` })
   // Runs of other bytes are no use to this reader: it does not wait for them (S3).
   const coalesceKey = `${options.flow}|${realmUrl}|${path}|${contentKey}`
 
@@ -39,6 +43,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
       : yield* Effect.catch(options.shared.adopt(realmUrl, path, contentKey, token), lost(Option.none()))
     if (Option.isSome(adopted)) {
       counters.l2Hits++
+      tell("shared", "equal bytes were made before, in this realm or another")
       if (!adopted.value.accepted) counters.l2WriteRejected++
       return { value: adopted.value.value, origin: "l2" } as const
     }
@@ -53,6 +58,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
   const found = yield* lookUp
   if (Option.isSome(found)) {
     counters.l2Hits++
+    tell("shared", "from the shared cache")
     return { value: found.value, origin: "l2" }
   }
 
@@ -81,8 +87,13 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     if (won === "uncoordinated") break
     if (Option.isSome(won)) {
       const answer = yield* Effect.fromResult(won.value)
-      if (answer.origin === "joined") counters.joined++
-      else if (waited) counters.takeovers++
+      if (answer.origin === "joined") {
+        counters.joined++
+        tell("shared", "from another replica's run")
+      } else if (waited) {
+        counters.takeovers++
+        tell("takeover", "whoever had begun it did not end it")
+      }
       return answer
     }
     waited = true
@@ -90,6 +101,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     const row = yield* lookUp
     if (Option.isSome(row)) {
       counters.joined++
+      tell("shared", "from another replica's run")
       return { value: row.value, origin: "joined" }
     }
   }

@@ -39,14 +39,21 @@ export const describeStatus = (status: typeof Status.Type): string => {
       ""
     ],
     table(
-      ["FLEET", "ADDRESS", "LEASE"],
+      ["FLEET", "ADDRESS", "LEASE", "STATE"],
       replicas.map((replica) => [
         replica.replicaId === replicaId ? `${replica.replicaId} (asked)` : replica.replicaId,
         replica.advertiseUrl,
-        Duration.format(Duration.millis(replica.leaseMillis))
+        Duration.format(Duration.millis(replica.leaseMillis)),
+        stateOf(replica)
       ])
     )
   ].join("\n")
+}
+
+const stateOf = ({ applied, leaseHeld }: (typeof Status.Type)["replicas"][number]): string => {
+  if (applied === null) return "does not answer"
+  const realms = `realms looked at: ${Object.keys(applied).length}`
+  return leaseHeld === true ? `holds its lease, ${realms}` : `without a lease, ${realms}`
 }
 
 /** `l2WriteRejected` reads "l2 write rejected". */

@@ -1,7 +1,8 @@
-import { Clock, Context, Deferred, Effect, Layer, Result, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Layer, Metric, Result, Schema } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Change, Generations, type Messages } from "./Generations.ts"
+import { invalidationDelay, publishBarrier } from "./histograms.ts"
 import { drift, Lease } from "./Lease.ts"
 import { Notifications } from "./Notifications.ts"
 
@@ -13,7 +14,10 @@ export interface Acknowledgement {
 
 interface Watch {
   readonly generation: number
-  readonly acked: Set<string>
+  /** When the others began to be told, on the monotonic clock. */
+  readonly since: number
+  /** Boots that have acknowledged, and when, on the monotonic clock. */
+  readonly acked: Map<string, number>
   /** Members still waited for; undefined until they have been read. */
   waiting: Set<string> | undefined
   readonly done: Deferred.Deferred<void>
@@ -48,19 +52,29 @@ export class Barrier extends Context.Service<Barrier, {
       const replicas = yield* ReplicaTable
       const watches = new Map<string, Set<Watch>>()
 
+      const clock = yield* Clock.Clock
+      const monotonicNow = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const acknowledged = (watch: Watch, bootId: string) => {
+        if (!watch.acked.has(bootId)) watch.acked.set(bootId, monotonicNow())
+        if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
+          Deferred.doneUnsafe(watch.done, Effect.void)
+        }
+      }
       yield* notifications.subscribe((event) => {
         if (event._tag !== "Message" || event.message.channel !== "lockstep_acks" || watches.size === 0) return
         const decoded = decodePayload(event.message.payload)
         if (Result.isFailure(decoded)) return
         const { a, b } = decoded.success
         for (const [realmUrl, generation] of a) {
-          for (const watch of watches.get(realmUrl) ?? []) if (generation >= watch.generation) acknowledged(watch, b)
+          for (const watch of watches.get(realmUrl) ?? []) {
+            if (generation >= watch.generation) acknowledged(watch, b)
+          }
         }
       })
 
       // Since when, on this replica's monotonic clock, each member has shown the same count of renewals.
       const silence = new Map<string, { readonly renewals: number; readonly since: number }>()
-      const monotonic = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+      const monotonic = Effect.sync(monotonicNow)
 
       const readMembers = Effect.gen(function*() {
         const members = yield* replicas.members
@@ -89,7 +103,7 @@ export class Barrier extends Context.Service<Barrier, {
         const dead = yield* forgetDead(members)
         const others = members.filter((member) => !dead.has(member))
         watch.waiting = new Set(others.map((member) => member.bootId))
-        for (const bootId of watch.acked) watch.waiting.delete(bootId)
+        for (const bootId of watch.acked.keys()) watch.waiting.delete(bootId)
         // Counted from here, which is after the commit: by then every lease from before has ended (I1).
         const longest = Math.max(0, ...others.map((member) => member.leaseMillis)) * (1 + drift)
         if (watch.waiting.size > 0) {
@@ -97,6 +111,11 @@ export class Barrier extends Context.Service<Barrier, {
         }
         const silent = others.filter((member) => !watch.acked.has(member.bootId))
         if (silent.length > 0) yield* forgetDead(silent)
+        for (const { bootId, leaseMillis } of others) {
+          const ackedAt = watch.acked.get(bootId)
+          const bound = leaseMillis * (1 + drift)
+          yield* Metric.update(invalidationDelay, (ackedAt === undefined ? bound : ackedAt - watch.since) / 1000)
+        }
         return { live: others.length + 1, acked: others.length - silent.length + 1 }
       })
 
@@ -113,7 +132,8 @@ export class Barrier extends Context.Service<Barrier, {
       const tell = Effect.fnUntraced(function*(change: Change, patience: number, together: Messages) {
         const watch: Watch = {
           generation: change.generation,
-          acked: new Set(),
+          acked: new Map(),
+          since: yield* monotonic,
           waiting: undefined,
           done: Deferred.makeUnsafe()
         }
@@ -130,8 +150,16 @@ export class Barrier extends Context.Service<Barrier, {
         return yield* settle(watch, members, patience)
       }, Effect.scoped)
 
+      const measured = Effect.fnUntraced(function*<A, E>(confirming: Effect.Effect<A, E>) {
+        const began = yield* monotonic
+        const confirmed = yield* confirming
+        yield* Metric.update(publishBarrier, ((yield* monotonic) - began) / 1000)
+        return confirmed
+      })
+
       return Barrier.of({
-        confirm: (change, ...together) => Effect.withSpan(tell(change, Infinity, together), "Barrier.confirm"),
+        confirm: (change, ...together) =>
+          Effect.withSpan(measured(tell(change, Infinity, together)), "Barrier.confirm"),
         announce: (change, ...together) => Effect.withSpan(tell(change, courtesyMillis, together), "Barrier.announce")
       })
     })
@@ -140,10 +168,3 @@ export class Barrier extends Context.Service<Barrier, {
 
 /** How long a write that did not ask for certainty waits for slow replicas. */
 const courtesyMillis = 250
-
-const acknowledged = (watch: Watch, bootId: string) => {
-  watch.acked.add(bootId)
-  if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
-    Deferred.doneUnsafe(watch.done, Effect.void)
-  }
-}

@@ -4,6 +4,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { makeReceiver, messagesOf } from "./changeMessages.ts"
 import { Counters } from "./Counters.ts"
+import { EventLog } from "./EventLog.ts"
 import { Lease } from "./Lease.ts"
 import { type Message, Notifications } from "./Notifications.ts"
 import { type Change, type Known, RealmMemory, type RealmView } from "./RealmMemory.ts"
@@ -51,7 +52,9 @@ export class Generations extends Context.Service<Generations, {
         const notifications = yield* Notifications
         const counters = yield* Counters
         const memory = new RealmMemory(counters)
-        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge))
+        const { record } = yield* EventLog
+        const { bootId, replicaId } = lease.self
+        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge, { record, bootId }))
         const read = yield* makeBatchedRead(realms, memory)
 
         const ask = (urls: ReadonlyArray<RealmUrl>) =>
@@ -105,9 +108,13 @@ export class Generations extends Context.Service<Generations, {
           held: (realmUrl) => lease.isHeld() ? memory.view(realmUrl) : undefined,
           known: (realmUrl) => lease.isHeld() ? memory.known(realmUrl) : undefined,
           knownOrigin: (origin) => lease.isHeld() ? memory.origins.lookUp(origin) : undefined,
-          apply: (change) => Effect.sync(() => memory.apply(change)),
+          apply: (change) =>
+            Effect.sync(() => {
+              memory.apply(change)
+              record({ kind: "invalidation", ...change, via: "own" })
+            }),
           broadcast: (change, ...together) =>
-            notifications.notify([...messagesOf(change, lease.self.bootId), ...together]),
+            notifications.notify([...messagesOf(change, bootId, replicaId), ...together]),
           applied: Effect.sync(() => memory.applied())
         })
       })

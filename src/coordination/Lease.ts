@@ -2,6 +2,7 @@ import { Clock, Context, Deferred, Duration, Effect, Layer, Queue, Schedule, typ
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type ReplicaRow, ReplicaTable } from "../store/ReplicaTable.ts"
 import { Counters } from "./Counters.ts"
+import { EventLog } from "./EventLog.ts"
 import { Membership } from "./Membership.ts"
 import { type CatchUp, type Message, type Session, Sessions } from "./Sessions.ts"
 
@@ -25,6 +26,7 @@ interface Applied {
 const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   const clock = yield* Clock.Clock
   const counters = yield* Counters
+  const { record } = yield* EventLog
   const replicas = yield* ReplicaTable
   const sessions = yield* Sessions
   const handlers = new Set<(event: Event) => void>()
@@ -63,6 +65,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     if (held) {
       held = false
       counters.leaseExpiries++
+      record({ kind: "lease", detail: "The lease has ended: reads ask PostgreSQL until it is renewed" })
     }
     return false
   }
@@ -129,7 +132,10 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     Effect.scoped,
     // A defect is a loss like any other: the listener must not die silently (S22).
     Effect.catchCause((cause) =>
-      Effect.sync(() => counters.listenerReconnects++).pipe(
+      Effect.sync(() => {
+        counters.listenerReconnects++
+        record({ kind: "lease", detail: "The listening session was lost and is being opened again" })
+      }).pipe(
         Effect.andThen(Effect.logWarning("The listening session was lost and is being opened again", cause)),
         Effect.andThen(Effect.fail("lost" as const))
       )

@@ -2,6 +2,7 @@ import { aliasOf } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import type { RealmRow, RealmSnapshot } from "../store/RealmTable.ts"
 import type { Counters } from "./Counters.ts"
+import type { Cause } from "./EventLog.ts"
 import { Fence } from "./Fence.ts"
 import { OriginMemory } from "./OriginMemory.ts"
 
@@ -23,6 +24,8 @@ export interface Change {
   readonly realmUrl: RealmUrl
   readonly generation: number
   readonly paths: ReadonlyArray<string> | "*"
+  /** Why, where it is known: only people want to know. */
+  readonly cause?: Cause | undefined
 }
 
 /** What finished answers are compared with. */
@@ -95,14 +98,16 @@ export class RealmMemory {
     return Array.from(this.#realms, ([url, { generation }]) => [url, generation] as const)
   }
 
-  /** Applies a change that was made, heard, or found by a catch-up. */
-  apply(change: Change): void {
+  /** Applies a change that was made, heard, or found by a catch-up. Says whether memory had not obeyed it before. */
+  apply(change: Change): boolean {
     const { generation, realmUrl } = change
     this.origins.apply(realmUrl)
     for (const { heard } of this.#readings) heard.set(realmUrl, Math.max(generation, heard.get(realmUrl) ?? 0))
     this.#absent.delete(realmUrl)
     const realm = this.#realms.get(realmUrl)
-    if (realm !== undefined && generation > realm.generation) this.#advance(realm, change)
+    if (realm === undefined || generation <= realm.generation) return false
+    this.#advance(realm, change)
+    return true
   }
 
   /**

@@ -2,6 +2,7 @@ import { Result, Schema } from "effect"
 import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
 import type { Counters } from "./Counters.ts"
 import { Echoes } from "./Echoes.ts"
+import type { Cause, Log } from "./EventLog.ts"
 import type { Event } from "./Lease.ts"
 import { type Change, type RealmMemory, voidPath } from "./RealmMemory.ts"
 
@@ -11,7 +12,10 @@ const Generation = Schema.fromJsonString(Schema.Struct({
   g: Schema.Finite,
   p: Schema.Union([Schema.Literal("*"), Schema.Array(Schema.String)]),
   // Who made it and waits for its acknowledgement: a member's boot.
-  b: Schema.optionalKey(Schema.String)
+  b: Schema.optionalKey(Schema.String),
+  // Why, and by which replica: for people. Other versions may have other causes, or none.
+  c: Schema.optionalKey(Schema.String),
+  o: Schema.optionalKey(Schema.String)
 }))
 const decodeGeneration = Schema.decodeUnknownResult(Generation)
 
@@ -23,8 +27,13 @@ const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
   paths === "*" ? [`${realmUrl}:*`] : paths.map((path) => `${realmUrl}:${path}`)
 
 /** The messages for a change made by this boot: our own first, which carries the generation, then the contract's. */
-export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: string) => {
-  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p, b: bootId })
+export const messagesOf = (
+  { cause, generation, paths, realmUrl }: Change,
+  bootId: string,
+  replicaId?: string
+) => {
+  const own = (p: Change["paths"]) =>
+    JSON.stringify({ r: realmUrl, g: generation, p, b: bootId, c: cause, o: replicaId })
   const fits = (payload: string) => Buffer.byteLength(payload) <= maxPayload
   const named = paths !== "*" && fits(own(paths)) ? paths : "*"
   return [
@@ -42,19 +51,24 @@ export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: stri
 export const makeReceiver = (
   memory: RealmMemory,
   counters: Counters["Service"],
-  applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void
+  applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void,
+  log?: { readonly record: Log["record"]; readonly bootId: string }
 ) => {
   const echoes = new Echoes()
 
   const onGeneration = (payload: string, sender: number) => {
     const decoded = decodeGeneration(payload)
     if (Result.isFailure(decoded)) return void counters.malformedPayloads++
-    const { b: publisher, g: generation, p: paths, r } = decoded.success
+    const { b: publisher, c: cause, g: generation, o: by, p: paths, r } = decoded.success
     const change: Change = { realmUrl: r as RealmUrl, generation, paths }
     counters.invalidationsReceived++
     memory.apply(change)
     applied(change.realmUrl, generation, publisher)
     echoes.announce(sender, seedPayloads(change))
+    // Its own changes a replica has recorded when it applied them.
+    if (publisher !== log?.bootId) {
+      log?.record({ kind: "invalidation", ...change, via: "notification", cause: cause as Cause | undefined, by })
+    }
   }
 
   const onFileChange = (payload: string, sender: number) => {
@@ -64,6 +78,12 @@ export const makeReceiver = (
     counters.invalidationsReceived++
     const fence = memory.fenceOf(parts.realmUrl as RealmUrl)
     if (fence === undefined) return
+    log?.record({
+      kind: "invalidation",
+      realmUrl: parts.realmUrl,
+      paths: parts.path === "*" ? "*" : [parts.path],
+      via: "notification"
+    })
     if (parts.path === "*") fence.drop()
     else voidPath(fence, parts.path)
   }
@@ -75,7 +95,9 @@ export const makeReceiver = (
       case "CaughtUp":
         if (!event.continuous) return memory.reset()
         for (const { generation, realmUrl } of event.realms) {
-          memory.apply({ realmUrl, generation, paths: "*" })
+          if (memory.apply({ realmUrl, generation, paths: "*" })) {
+            log?.record({ kind: "invalidation", realmUrl, generation, paths: "*", via: "catch-up" })
+          }
           applied(realmUrl, generation)
         }
         return

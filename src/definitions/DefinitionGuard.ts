@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Result } from "effect"
 import { Counters } from "../coordination/Counters.ts"
 import { type DefinitionMessage, readDefinitionMessage } from "../coordination/definitionMessages.ts"
+import { EventLog } from "../coordination/EventLog.ts"
 import { Fence } from "../coordination/Fence.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { decode } from "../domain/ModulePath.ts"
@@ -29,6 +30,7 @@ export class DefinitionGuard extends Context.Service<DefinitionGuard, {
     DefinitionGuard,
     Effect.gen(function*() {
       const counters = yield* Counters
+      const { record } = yield* EventLog
       const notifications = yield* Notifications
       const fences = new Map<string, Fence>()
       const fenceOf = (realmUrl: string): Fence => {
@@ -55,6 +57,10 @@ export class DefinitionGuard extends Context.Service<DefinitionGuard, {
         if (message === undefined) return void counters.malformedPayloads++
         counters.invalidationsReceived++
         apply(message)
+        if (message.k !== "global") {
+          const paths = message.k === "realm" ? "*" : message.m.map((url) => pathOf(message.r, url))
+          record({ kind: "cascade", realmUrl: message.r, paths, via: "notification" })
+        }
       })
       return DefinitionGuard.of({
         apply,

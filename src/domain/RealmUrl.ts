@@ -81,3 +81,6 @@ export const splitPayload = (payload: string): { readonly realmUrl: string; read
   if (separator < 0 || separator + 2 >= payload.length) return undefined
   return { realmUrl: payload.slice(0, separator + 1), path: payload.slice(separator + 2) }
 }
+
+/** The realm that a version's URL is of; any other URL as it is. */
+export const unversioned = (url: string): string => url.replace(/\/@\d+\/$/, "/")

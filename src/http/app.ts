@@ -8,6 +8,7 @@ import { Background } from "../domain/Background.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { maxBody } from "./body.ts"
+import { isDashboard, makeDashboard } from "./dashboard.ts"
 import { layerManagement } from "./management.ts"
 import { isOfOtherOrigin } from "./otherOrigin.ts"
 import {
@@ -34,6 +35,7 @@ export interface AppOptions {
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
   const bounded = Effect.provideService(management, HttpIncomingMessage.MaxBodySize, maxBody)
+  const dashboard = yield* makeDashboard()
   const self = yield* Membership
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
@@ -68,6 +70,7 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
     if (isOfOtherOrigin(request.method, request.headers, originOf(request, options))) return otherOrigin()
     if (Number(request.headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
+    if (isDashboard(path)) return yield* dashboard(request, path)
     return path.startsWith("/_")
       ? asOurs(yield* Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))
       : yield* Effect.catchTag(

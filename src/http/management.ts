@@ -19,8 +19,9 @@ import { Reconciler } from "../realms/Reconciler.ts"
 import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
-import { ReplicaTable } from "../store/ReplicaTable.ts"
+import { fleetHandlers } from "./fleet.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
+import { Reports } from "./Reports.ts"
 
 /** Failures become problem answers here, at the edge; bugs go on to the server's own handling. */
 const answered = <A, R>(program: Effect.Effect<A, Failure, R>) =>
@@ -118,7 +119,7 @@ const handlers = (publicUrl: RealmUrl) =>
 const status = Effect.fnUntraced(function*(started: number) {
   const counters = yield* Counters
   const self = yield* Membership
-  const members = yield* ReplicaTable
+  const reports = yield* Reports
   const lease = yield* Lease
   const generations = yield* Generations
   const modules = yield* TranspiledModuleCache
@@ -127,19 +128,30 @@ const status = Effect.fnUntraced(function*(started: number) {
   const locks = yield* Effect.serviceOption(LockSession)
   const queue = yield* JobTable
   const now = yield* Clock.currentTimeMillis
-  const replicas = yield* Effect.orElseSucceed(Effect.timeout(members.members, "1 second"), () => [self])
+  const [{ answers }, poolConnections, jobs] = yield* Effect.all([
+    reports.all,
+    Effect.orElseSucceed(Effect.timeout(pool.count, "1 second"), () => 0),
+    Effect.orElseSucceed(Effect.timeout(queue.unfinished, "1 second"), () => [])
+  ], { concurrency: "unbounded" })
   return {
     replicaId: self.replicaId,
     uptimeSeconds: (now - started) / 1000,
     ...counters,
-    poolConnections: yield* Effect.orElseSucceed(Effect.timeout(pool.count, "1 second"), () => 0),
+    poolConnections,
     lockConnections: Option.isSome(locks) ? yield* locks.value.connections : 0,
     leaseHeld: lease.isHeld(),
     l1Bytes: modules.bytes(),
     applied: Object.fromEntries(yield* generations.applied),
     mounted: yield* reconciler.mounted,
-    jobs: yield* Effect.orElseSucceed(Effect.timeout(queue.unfinished, "1 second"), () => []),
-    replicas
+    jobs,
+    replicas: answers.map(({ member: { advertiseUrl, bootId, leaseMillis, replicaId }, report }) => ({
+      replicaId,
+      bootId,
+      advertiseUrl,
+      leaseMillis,
+      leaseHeld: report?.lease.held ?? null,
+      applied: report?.applied ?? null
+    }))
   }
 })
 
@@ -161,6 +173,6 @@ const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
 /** The management interface, mounted on a router. */
 export const layerManagement = (publicUrl: RealmUrl) =>
   HttpApiBuilder.layer(Api, { openapiPath: "/_openapi.json" }).pipe(
-    Layer.provide(handlers(publicUrl)),
+    Layer.provide(Layer.mergeAll(fleetHandlers(publicUrl), handlers(publicUrl))),
     Layer.provide(requestShape)
   )

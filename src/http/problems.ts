@@ -150,6 +150,12 @@ export const unsupportedType = () =>
     "this endpoint takes JSON: send it with content-type: application/json"
   )
 
+export const tooManyReaders = () =>
+  problem(
+    { type: "too-many-readers", status: 503, title: "Too many readers of events", retryAfter: 10 },
+    "this replica has as many readers of its events as it takes; ask another, or later"
+  )
+
 export const invalidRequest = (detail: string) => problem(kinds.InvalidInput, detail)
 
 export const internalError = () =>

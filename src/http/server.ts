@@ -2,9 +2,14 @@ import * as http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
+import { RealmSizes } from "../realms/RealmSizes.ts"
 import { type AppOptions, makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
+import { EventStreams } from "./EventStreams.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { Members } from "./Members.ts"
+import { Reports } from "./Reports.ts"
+import { Samples } from "./Samples.ts"
 
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
@@ -22,6 +27,12 @@ export class Listening extends Context.Service<Listening, { readonly url: string
 /** Requests under way get this long when the replica stops; then their connections are cut. */
 const drainLimit = "8 seconds"
 
+/** What this replica and the others say of themselves. */
+const observation = Layer.mergeAll(EventStreams.layer, Reports.layer, RealmSizes.layer).pipe(
+  Layer.provide(Samples.layer),
+  Layer.provideMerge(Members.layer)
+)
+
 /**
  * Serves a replica over HTTP for as long as the layer lives. When it ends, it takes no more connections, lets the
  * requests under way finish, and tells their clients to go elsewhere.
@@ -34,6 +45,7 @@ export const layerHttp = (options: HttpOptions) =>
       const { handle } = yield* makeApp({ ...options, trustProxy: options.trustProxy ?? false })
       const deadline = yield* FiberHandle.make()
       let draining = false
+      const streams = yield* EventStreams
       const server = yield* NodeHttpServer.make(() => node, {
         host: options.host,
         port: options.port,
@@ -56,9 +68,12 @@ export const layerHttp = (options: HttpOptions) =>
       // The last to be added is the first to run: before the server stops listening and waits for its connections.
       yield* Effect.addFinalizer(() => {
         draining = true
-        return FiberHandle.run(
-          deadline,
-          Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))
+        return Effect.andThen(
+          streams.end,
+          FiberHandle.run(
+            deadline,
+            Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))
+          )
         )
       })
       const address = node.address()
@@ -70,6 +85,7 @@ export const layerHttp = (options: HttpOptions) =>
     Layer.provide(Layer.mergeAll(
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
+      observation,
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))
   )

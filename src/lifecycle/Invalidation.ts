@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Option, type Scope } from "effect"
 import { type Acknowledgement, Barrier } from "../coordination/Barrier.ts"
 import { realmMessage } from "../coordination/definitionMessages.ts"
+import type { Cause } from "../coordination/EventLog.ts"
 import { type Change, Generations, type Messages } from "../coordination/Generations.ts"
 import { Notifications } from "../coordination/Notifications.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
@@ -34,11 +35,12 @@ export class Invalidation extends Context.Service<Invalidation, {
   /**
    * Moves the realm to its next generation, which voids the target here and in L2. The caller holds the realm, says at
    * which generation it found it, and tells the others when it has let go. `alongside` is committed with it, and so is a
-   * job of the reindex where the files of a source realm may have changed.
+   * job of the reindex where the files of a source realm may have changed. `cause` is for people.
    */
   readonly commit: <E = never, R = never>(
     realm: RealmRow,
     target: Target,
+    cause: Cause,
     alongside?: Effect.Effect<void, E, R>
   ) => Effect.Effect<Change, E | CommitConflict | DatabaseError, R>
   /**
@@ -105,13 +107,15 @@ export class Invalidation extends Context.Service<Invalidation, {
       const commit = Effect.fn("Invalidation.commit")(function*<E = never, R = never>(
         realm: RealmRow,
         target: Target,
+        cause: Cause,
         alongside: Effect.Effect<void, E, R> = Effect.void as Effect.Effect<void, E, R>
       ) {
         const generation = yield* transaction.run(Effect.tap(advance(realm, target), alongside))
         const change: Change = {
           realmUrl: realm.realmUrl,
           generation,
-          paths: typeof target === "string" ? "*" : target
+          paths: typeof target === "string" ? "*" : target,
+          cause
         }
         yield* clearLocalSourceCaches(change)
         return change
@@ -124,7 +128,7 @@ export class Invalidation extends Context.Service<Invalidation, {
           if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
           // Somebody says that what was made is wrong, whatever it was made from.
           const salt = target === "definitions" ? Effect.void : realms.salt(realmUrl)
-          return yield* commit(realm, target, salt)
+          return yield* commit(realm, target, "call", salt)
         }))
         yield* tell(change, "soon")
         if (target === "definitions") {

@@ -57,7 +57,7 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
       }))
     }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))
   }))
-  const change: Change = { realmUrl, generation, paths: "*" }
+  const change: Change = { realmUrl, generation, paths: "*", cause: "create" }
   yield* invalidation.clearLocalSourceCaches(change)
   // Replicas that remember that there is no such realm must forget it.
   yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: realmUrl })

@@ -1,6 +1,7 @@
 import * as crypto from "node:crypto"
 import { Effect, Option } from "effect"
 import { Counters } from "../coordination/Counters.ts"
+import type { Cause } from "../coordination/EventLog.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, type DatabaseError, RealmNotFound, RealmNotWritable } from "../domain/errors.ts"
@@ -70,7 +71,7 @@ export const settle = Effect.fnUntraced(function*(realm: RealmRow) {
   const found = yield* intents.find(realm.realmUrl)
   if (Option.isNone(found)) return realm
   const { batch, edits } = found.value
-  const change = yield* carryOut(realm, batch, edits)
+  const change = yield* carryOut(realm, batch, edits, "recovery")
   counters.batchesFinished++
   yield* Effect.logInfo(`Finished a batch of ${edits.length} edits that was left in ${realm.realmUrl}`)
   yield* invalidation.tell(change, "soon")
@@ -88,7 +89,7 @@ const decide = Effect.fnUntraced(function*(realm: RealmRow, batch: string, edits
     yield* Effect.ignore(files.discard(realm, batch))
     return yield* new CommitConflict({ realmUrl, expected: generation })
   }
-  return yield* Effect.catchTags(carryOut(realm, batch, edits), {
+  return yield* Effect.catchTags(carryOut(realm, batch, edits, "write"), {
     CommitConflict: (error) => doneAfterAll(realm, batch, edits, error),
     DatabaseError: (error) => doneAfterAll(realm, batch, edits, error)
   })
@@ -97,7 +98,8 @@ const decide = Effect.fnUntraced(function*(realm: RealmRow, batch: string, edits
 const carryOut = Effect.fnUntraced(function*(
   realm: RealmRow,
   batch: string,
-  edits: ReadonlyArray<Edit>
+  edits: ReadonlyArray<Edit>,
+  cause: Cause
 ) {
   const { realmUrl } = realm
   const files = yield* RealmFiles
@@ -108,6 +110,7 @@ const carryOut = Effect.fnUntraced(function*(
   const change = yield* invalidation.commit(
     realm,
     targetOf(edits.map(({ path }) => path)),
+    cause,
     Effect.gen(function*() {
       if (!(yield* intents.finish(realmUrl, batch))) {
         return yield* new CommitConflict({ realmUrl, expected: realm.generation })
@@ -141,7 +144,7 @@ const doneAfterAll = Effect.fnUntraced(function*(
   if ((Option.isSome(open) && open.value.batch === batch) || row?.state !== "live") return yield* error
   // Only the next generation is surely this batch's: a later one may be of other paths, or of all.
   const paths = row.generation === realm.generation + 1 ? edits.map(({ path }) => path) : "*"
-  const change: Change = { realmUrl, generation: row.generation, paths }
+  const change: Change = { realmUrl, generation: row.generation, paths, cause: "write" }
   yield* invalidation.clearLocalSourceCaches(change)
   return change
 })

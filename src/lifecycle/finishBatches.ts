@@ -40,7 +40,7 @@ export const sweepStaged = Effect.gen(function*() {
       Effect.gen(function*() {
         // Whoever held the realm before has ended with it, or has just finished.
         if (!(yield* files.staged).some((each) => each.batch === batch)) return undefined
-        const change = yield* invalidation.commit(held, [])
+        const change = yield* invalidation.commit(held, [], "recovery")
         yield* files.discard({ directory }, batch)
         return change
       }))

@@ -48,12 +48,15 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow, below: ReadonlyArray
     // A realm from before files were recorded: nothing is known of what has changed.
     return {
       paths: Array.from(found.keys()),
-      change: yield* invalidation.commit(realm, "realm", recorded.recordAll(realmUrl, found))
+      change: yield* invalidation.commit(realm, "realm", "edit", recorded.recordAll(realmUrl, found))
     }
   }
   if (changed.size === 0) return undefined
   const paths = Array.from(changed.keys())
-  return { paths, change: yield* invalidation.commit(realm, targetOf(paths), recorded.record(realmUrl, changed)) }
+  return {
+    paths,
+    change: yield* invalidation.commit(realm, targetOf(paths), "edit", recorded.record(realmUrl, changed))
+  }
 })
 
 /** What a look at the disk gives beside what is recorded. */

@@ -1,5 +1,6 @@
 import * as crypto from "node:crypto"
-import { Effect, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
+import { EventLog } from "../coordination/EventLog.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
@@ -25,38 +26,68 @@ export interface PublishRequest {
  * A failure before the commit leaves the previous publication served; after it the new one stands. Publishes of one URL
  * take turns, and the source does not change while it is copied.
  */
-export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
-  const files = yield* RealmFiles
-  const invalidation = yield* Invalidation
-  const lock = yield* RealmWriteLock
-  const versions = yield* RealmVersionTable
-  if (sourceRealmUrl === publishedRealmUrl) {
-    return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
-  }
+export const publish = Effect.fn("publish")(
+  function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+    const files = yield* RealmFiles
+    const invalidation = yield* Invalidation
+    const lock = yield* RealmWriteLock
+    const versions = yield* RealmVersionTable
+    const { record } = yield* EventLog
+    const began = yield* monotonicMillis
+    if (sourceRealmUrl === publishedRealmUrl) {
+      return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
+    }
 
-  const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
-    const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
-    // A batch that an earlier writer left half done must not be published.
-    const source = yield* settle(found)
-    const directory = crypto.randomUUID()
-    yield* versions.begin(publishedRealmUrl, directory)
-    return yield* files.snapshot(source, directory).pipe(
-      Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
-      Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
-      Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
+    const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
+      const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+      // A batch that an earlier writer left half done must not be published.
+      const source = yield* settle(found)
+      const directory = crypto.randomUUID()
+      yield* versions.begin(publishedRealmUrl, directory)
+      return yield* files.snapshot(source, directory).pipe(
+        Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
+        Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
+        Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
+      )
+    }))
+
+    const committed = yield* monotonicMillis
+    const change: Change = {
+      realmUrl: publishedRealmUrl,
+      generation: published.generation,
+      paths: "*",
+      cause: "publish"
+    }
+    yield* invalidation.clearLocalSourceCaches(change)
+    const replicas = yield* invalidation.tell(
+      change,
+      "all",
+      { channel: "realm_registry", payload: publishedRealmUrl },
+      { channel: "lockstep_jobs", payload: publishedRealmUrl }
     )
-  }))
+    const ended = yield* monotonicMillis
+    record({
+      kind: "publish",
+      realmUrl: publishedRealmUrl,
+      generation: published.generation,
+      millis: ended - began,
+      barrierMillis: ended - committed,
+      ...replicas,
+      via: "own",
+      detail: `of ${sourceRealmUrl}`
+    })
+    return { ...published, replicas }
+  },
+  (publishing, { publishedRealmUrl }) =>
+    Effect.tapError(
+      publishing,
+      ({ message }) =>
+        Effect.map(EventLog, ({ record }) =>
+          record({ kind: "failure", realmUrl: publishedRealmUrl, cause: "publish", detail: message }))
+    )
+)
 
-  const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
-  yield* invalidation.clearLocalSourceCaches(change)
-  const replicas = yield* invalidation.tell(
-    change,
-    "all",
-    { channel: "realm_registry", payload: publishedRealmUrl },
-    { channel: "lockstep_jobs", payload: publishedRealmUrl }
-  )
-  return { ...published, replicas }
-})
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
   const realms = yield* RealmTable

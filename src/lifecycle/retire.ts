@@ -17,7 +17,7 @@ import { Invalidation } from "./Invalidation.ts"
 
 /** Takes a published realm down; its source stays (S30). */
 export const unpublish = Effect.fn("unpublish")(function*(realmUrl: RealmUrl) {
-  return yield* retire(realmUrl, (realm) =>
+  return yield* retire(realmUrl, "unpublish", (realm) =>
     realm.kind === "published"
       ? Effect.void
       : new RealmConflict({ realmUrl, detail: "is a source realm, not a published one; use delete to remove it" }))
@@ -25,7 +25,7 @@ export const unpublish = Effect.fn("unpublish")(function*(realmUrl: RealmUrl) {
 
 /** Removes a realm of either kind, with its files (S30). */
 export const deleteRealm = Effect.fn("deleteRealm")(function*(realmUrl: RealmUrl) {
-  return yield* retire(realmUrl, () => Effect.void)
+  return yield* retire(realmUrl, "delete", () => Effect.void)
 })
 
 /**
@@ -34,6 +34,7 @@ export const deleteRealm = Effect.fn("deleteRealm")(function*(realmUrl: RealmUrl
  */
 const retire = Effect.fnUntraced(function*<E>(
   realmUrl: RealmUrl,
+  cause: "unpublish" | "delete",
   allow: (realm: RealmRow) => Effect.Effect<void, E>
 ) {
   const invalidation = yield* Invalidation
@@ -44,7 +45,7 @@ const retire = Effect.fnUntraced(function*<E>(
     if (realm?.state !== "live") return yield* new RealmNotFound({ realmUrl })
     yield* allow(realm)
     const { directories, generation } = yield* commit(realm)
-    const change: Change = { realmUrl, generation, paths: "*" }
+    const change: Change = { realmUrl, generation, paths: "*", cause }
     yield* invalidation.clearLocalSourceCaches(change)
     // The realm stays locked until its files are gone: a realm of the same name must not be created over them.
     const replicas = yield* invalidation.tell(change, "all", { channel: "realm_registry", payload: realmUrl })

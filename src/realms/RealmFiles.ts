@@ -7,6 +7,7 @@ import type { RealmRow } from "../store/RealmTable.ts"
 import type { Edit } from "../store/WriteIntentTable.ts"
 import { copyTree } from "./copyTree.ts"
 import { absent, io, isWithin, removeTree, type Stamp, stampOf, syncDirectory } from "./fileSystem.ts"
+import { measureTree, type TreeSize } from "./measureTree.ts"
 import { listTree, scanTree } from "./scanTree.ts"
 import { makeStagedEdits, type Operation, type Outcome, type StagedBatch } from "./stagedEdits.ts"
 
@@ -75,6 +76,8 @@ export class RealmFiles extends Context.Service<RealmFiles, {
   ) => Effect.Effect<RecordedFiles, FileFailure>
   /** The paths of everything in a source realm that can be removed: not what is hidden or reserved. */
   readonly listAll: (realm: Pick<Place, "directory">) => Effect.Effect<ReadonlyArray<string>, FileFailure>
+  /** How many files a realm has, and their bytes; links are not followed, nor counted. */
+  readonly measure: (realm: Place) => Effect.Effect<TreeSize, FileFailure>
   /** Removes directories of a source realm that hold nothing, from the deepest up. */
   readonly prune: (realm: Pick<Place, "directory">) => Effect.Effect<void>
   /** Removes the directories that held these files, and those above them, where they hold nothing now. */
@@ -187,6 +190,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     staged,
     scan: (realm, below, recorded) => scanTree(path.join(realmsDir, realm.directory), below, recorded),
     listAll: (realm) => listTree(path.join(realmsDir, realm.directory)),
+    measure: (realm) => measureTree(rootOf(realm)),
     prune: (realm) => Effect.promise(() => prune(path.join(realmsDir, realm.directory), true)),
     pruneAbove: (realm, files) => Effect.promise(() => pruneAbove(path.join(realmsDir, realm.directory), files)),
     snapshot: Effect.fn("RealmFiles.snapshot")((source: Place, directory: string) =>

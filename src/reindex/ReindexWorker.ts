@@ -2,6 +2,7 @@ import * as crypto from "node:crypto"
 import { availableParallelism } from "node:os"
 import { Cause, Clock, Effect, Exit, Layer, Option, Queue, Random } from "effect"
 import { Counters } from "../coordination/Counters.ts"
+import { EventLog } from "../coordination/EventLog.ts"
 import { JobBell } from "../coordination/ReindexQueue.ts"
 import { type JobRow, JobTable, type Progress } from "../store/JobTable.ts"
 import { layerIsolated } from "./isolated/layer.ts"
@@ -113,6 +114,8 @@ const attempt = Effect.fnUntraced(function*(job: JobRow, worker: string, options
   const error = Cause.squash(outcome.cause)
   const reason = error instanceof Error ? error.message : String(error)
   const delay = backoffMillis(job.attempts, yield* Random.next)
+  const { record } = yield* EventLog
+  record({ kind: "failure", realmUrl: job.realmUrl, generation: job.generation, detail: `Reindex: ${reason}` })
   const state = yield* jobs.fail(job.id, worker, {
     error: reason.slice(0, 2000),
     delayMillis: delay,

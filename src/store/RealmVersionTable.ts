@@ -54,6 +54,8 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
   readonly at: (realmUrl: RealmUrl, generation: number) => Effect.Effect<Option.Option<VersionRow>, DatabaseError>
   /** All versions of a realm, newest first. */
   readonly list: (realmUrl: RealmUrl) => Effect.Effect<ReadonlyArray<VersionRow>, DatabaseError>
+  /** How many versions each of these realms keeps; realms without any are left out. */
+  readonly count: (realmUrls: ReadonlyArray<RealmUrl>) => Effect.Effect<ReadonlyMap<string, number>, DatabaseError>
   /**
    * Forgets versions beyond the newest `keep` that were superseded longer ago than `age`, and returns their directories.
    * However old a version is: while it is the newest, and for `age` after that, replicas and browsers are at it.
@@ -104,6 +106,12 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
             sql`SELECT ${columns} FROM realm_versions WHERE realm_url = ${realmUrl}
               ORDER BY realm_versions.generation DESC`
           ).pipe(Effect.map((rows) => decode(rows).map(toRow))),
+        count: (realmUrls) =>
+          statement(
+            "count versions",
+            sql<{ realm_url: string; versions: number }>`SELECT realm_url, count(*)::float8 AS versions
+              FROM realm_versions WHERE realm_url = ANY(${realmUrls}::text[]) GROUP BY realm_url`
+          ).pipe(Effect.map((rows) => new Map(rows.map(({ realm_url, versions }) => [realm_url, versions])))),
         expire: (keep, age) =>
           statement(
             "expire versions",
@@ -160,6 +168,14 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
         at: (realmUrl, generation) =>
           Effect.map(list(realmUrl), (rows) => Option.fromNullishOr(rows.find((row) => row.generation <= generation))),
         list,
+        count: (realmUrls) =>
+          database.read((tables) => {
+            const counts = new Map<string, number>()
+            for (const { realmUrl } of tables.versions.values()) {
+              if (realmUrls.includes(realmUrl)) counts.set(realmUrl, (counts.get(realmUrl) ?? 0) + 1)
+            }
+            return counts
+          }),
         expire: (keep, age) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             database.write((tables) => {

@@ -10,6 +10,7 @@ import { makePipeline, type Answer, type Mapped, type Transpiled } from "./pipel
 import { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
 import { type Compiler, transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob.ts"
 import * as WorkerFarm from "./WorkerFarm.ts"
+import type { Load } from "./WorkerFarm.ts"
 
 // what a caller of the service meets, in one import
 export type {
@@ -55,6 +56,8 @@ export class Transpiler extends Context.Service<Transpiler, {
   readonly map: (source: ModuleSource) => Effect.Effect<Mapped, TranspileFailure>
   /** Equal on two machines exactly if they produce the same output from the same source. Part of content keys. */
   readonly fingerprint: string
+  /** What its workers have to do, where it has workers. */
+  readonly load?: () => Load
 }>()("lockstep/transpile/Transpiler") {
   /** Babel in worker threads. Ready when the first is warm; fails if none starts. */
   static readonly layer = (options: TranspilerOptions = {}): Layer.Layer<Transpiler, TranspilerUnavailable> =>
@@ -114,7 +117,7 @@ const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: Transp
       Effect.catchIf(hasDied, () => farm.run(source.group, { ...job, babelOnly: true }, background))
     )
   }
-  return service(fingerprintOf(compiler, pipeline), (task, source) =>
+  const made = service(fingerprintOf(compiler, pipeline), (task, source) =>
     Effect.mapError(
       Effect.flatMap(Background, (background) => run(task, source, background)),
       (failure) => {
@@ -128,6 +131,7 @@ const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: Transp
         return unavailable(failure)
       }
     ))
+  return { ...made, load: farm.load }
 })
 
 const hasDied = ({ reason }: FarmFailure) => reason === "died"

@@ -25,6 +25,14 @@ export interface WorkerFarm<Job, Result> {
    * A job with a latch is nobody's: it waits until no other job does, or until the latch is opened.
    */
   readonly run: (group: string, job: Job, background?: Latch.Latch) => Effect.Effect<Result, FarmFailure>
+  /** How many jobs run now, and how many wait. */
+  readonly load: () => Load
+}
+
+/** What workers have to do. */
+export interface Load {
+  readonly running: number
+  readonly waiting: number
 }
 
 interface Ticket<Job, Result> {
@@ -119,6 +127,7 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
   yield* Deferred.await(firstWarm)
 
   return {
+    load: () => ({ running: running.size, waiting: readers.size() + background.size() }),
     run: (group, job, unhurried) =>
       // no interruption between queueing a ticket and being ready to take it back
       Effect.uninterruptibleMask((restore) => {

@@ -120,7 +120,10 @@ const makeWorld = Effect.fnUntraced(function*(mode: Mode) {
         const version = (files.get(path) ?? 0) + 1
         files.set(path, version)
         yield* pause
-        return { version, change: yield* invalidation.commit(row, (yield* Random.nextBoolean) ? [path] : "realm") }
+        return {
+          version,
+          change: yield* invalidation.commit(row, (yield* Random.nextBoolean) ? [path] : "realm", "call")
+        }
       }))
       const acknowledge = Effect.sync(() => acknowledged.set(path, Math.max(version, acknowledged.get(path) ?? 0)))
       // Where every read asks, nobody needs to be told: what is committed is seen.

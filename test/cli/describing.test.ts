@@ -108,15 +108,18 @@ describe("what people read", () => {
         total: 10,
         error: "no replica could be asked"
       }],
-      replicas: [replica("one"), replica("two")]
+      replicas: [
+        { ...replica("one"), leaseHeld: true, applied: { "http://a/draft/": 9 } },
+        { ...replica("two"), leaseHeld: null, applied: null }
+      ]
     })
     assert.match(text, /^replica one, up 1m 1s$/m)
     assert.match(text, /^transpiles +5$/m)
     assert.match(text, /^l2 write rejected +2$/m)
     assert.match(text, /^http:\/\/a\/draft\/ +9$/m)
-    assert.match(text, /^one \(asked\) +http:\/\/one:1 +3s$/m)
+    assert.match(text, /^one \(asked\) +http:\/\/one:1 +3s +holds its lease, realms looked at: 1$/m)
     assert.match(text, /^http:\/\/a\/live\/ +3 +dead +8 +2 of 10 +no replica could be asked$/m)
-    assert.match(text, /^two +http:\/\/two:1 +3s$/m)
+    assert.match(text, /^two +http:\/\/two:1 +3s +does not answer$/m)
   })
 
   it("shows a class with its members and where each comes from, and an error in place of a definition", () => {

@@ -46,7 +46,9 @@ export const fakeFleet = Effect.fnUntraced(function*(disguises: ReadonlyArray<Di
       replicaId: `replica-${index}`,
       bootId: `boot-${index}`,
       advertiseUrl: `http://replica-${index}/`,
-      leaseMillis: 3000
+      leaseMillis: 3000,
+      leaseHeld: true,
+      applied: {}
     }))
   })
 

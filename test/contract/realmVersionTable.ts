@@ -28,6 +28,17 @@ export const realmVersionTable = <E, E1, R>(
       return { realmUrl, versions }
     })
 
+    it.effect("the versions of some realms are counted, each realm's own", () =>
+      Effect.gen(function*() {
+        const one = yield* published([1, 2, 3])
+        const other = yield* published([4])
+        const none = freshRealm()
+        const counts = yield* one.versions.count([one.realmUrl, none])
+        assert.deepStrictEqual(Array.from(counts), [[one.realmUrl, 3]])
+        assert.strictEqual((yield* one.versions.count([other.realmUrl])).get(other.realmUrl), 1)
+        assert.strictEqual((yield* one.versions.count([])).size, 0)
+      }))
+
     it.effect("the version at a generation is the newest at or below it", () =>
       Effect.gen(function*() {
         const { realmUrl, versions } = yield* published([2, 10, 5])

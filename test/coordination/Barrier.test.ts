@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Fiber, Layer } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { Barrier } from "../../src/coordination/Barrier.ts"
+import { invalidationDelay, publishBarrier } from "../../src/coordination/histograms.ts"
 import { type Change, Generations } from "../../src/coordination/Generations.ts"
 import { type Event, Lease } from "../../src/coordination/Lease.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
@@ -328,3 +329,33 @@ it.effect("an announcement waits no longer than the longest lease, and forgets o
     assert.deepInclude(yield* Fiber.join(yield* run(barrier.announce)), { after: 0 })
     assert.deepStrictEqual(yield* present, [])
   }))
+
+it.effect("how long a publish waited, and each member may have been stale, is measured: never as less than it was", () =>
+  Effect.gen(function*() {
+    const { barrier, join, run } = yield* setUp
+    const [one, two] = [yield* join("one"), yield* join("two", 4_000)]
+    yield* join("silent", 4_000)
+    const confirming = yield* run(barrier.confirm)
+    yield* TestClock.adjust("1 second")
+    one.acknowledge(2)
+    yield* TestClock.adjust("500 millis")
+    two.acknowledge(2)
+    // What a member says again is no news.
+    yield* TestClock.adjust("500 millis")
+    one.acknowledge(3)
+    yield* TestClock.adjust("10 seconds")
+    assert.deepStrictEqual(yield* Fiber.join(confirming), { live: 4, acked: 3, after: 4_040 })
+    const barriers = yield* Metric.value(publishBarrier)
+    assert.deepInclude(barriers, { count: 1, sum: 4.04 })
+    const delays = yield* Metric.value(invalidationDelay)
+    assert.strictEqual(delays.count, 3)
+    // A second, one and a half, and the lease of the one that said nothing, with its drift.
+    assert.closeTo(delays.sum, 1 + 1.5 + 4.04, 1e-9)
+    assert.closeTo(delays.min, 1, 1e-9)
+    // A write that asked for no certainty is no publish, and waits a moment only: who is silent counts with the whole lease.
+    const announcing = yield* run(barrier.announce, { ...change, generation: 4 })
+    yield* TestClock.adjust("250 millis")
+    yield* Fiber.join(announcing)
+    assert.strictEqual((yield* Metric.value(publishBarrier)).count, 1)
+    assert.isAbove((yield* Metric.value(invalidationDelay)).max, 4)
+  }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))

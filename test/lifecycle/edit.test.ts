@@ -52,12 +52,12 @@ const losingCommit = <A, E, R>(when: "before" | "after", self: Effect.Effect<A, 
     let first = true
     return Effect.provideService(self, Invalidation, {
       ...invalidation,
-      commit: (realm, target, alongside) => {
-        if (!first) return invalidation.commit(realm, target, alongside)
+      commit: (realm, target, cause, alongside) => {
+        if (!first) return invalidation.commit(realm, target, cause, alongside)
         first = false
         return when === "before"
           ? Effect.andThen(run(Effect.void), lost)
-          : Effect.andThen(invalidation.commit(realm, target, alongside), lost)
+          : Effect.andThen(invalidation.commit(realm, target, cause, alongside), lost)
       }
     })
   })
@@ -239,8 +239,8 @@ for (const later of [false, true]) {
         const silent = Effect.provideService(editAtomically(notesUrl, batch), Invalidation, {
           ...invalidation,
           clearLocalSourceCaches: (change) => Effect.sync(() => void applied.push(change)),
-          commit: (realm, target, alongside) =>
-            invalidation.commit(realm, target, alongside).pipe(
+          commit: (realm, target, cause, alongside) =>
+            invalidation.commit(realm, target, cause, alongside).pipe(
               Effect.andThen(
                 later ? run(realms.advance(notesUrl, 2, "realm")) : Effect.void
               ),
@@ -249,7 +249,7 @@ for (const later of [false, true]) {
         })
         yield* silent
         const paths = later ? "*" : batch.map(({ path }) => path)
-        assert.deepStrictEqual(applied, [{ realmUrl: notesUrl, generation: later ? 3 : 2, paths }])
+        assert.deepStrictEqual(applied, [{ realmUrl: notesUrl, generation: later ? 3 : 2, paths, cause: "write" }])
       })
   )
 }
@@ -399,10 +399,10 @@ live(
       yield* subscribe((change) => void told.push(change))
       const jobs = yield* JobTable
       yield* Effect.provide(editAtomically(notesUrl, [update("a.ts", "a 2"), remove("b.ts")]), replica)
-      assert.deepStrictEqual(told, [{ realmUrl: notesUrl, generation: 2, paths: ["a.ts", "b.ts"] }])
+      assert.deepStrictEqual(told, [{ realmUrl: notesUrl, generation: 2, paths: ["a.ts", "b.ts"], cause: "write" }])
       assert.deepInclude(Option.getOrThrow(yield* jobs.latest(notesUrl)), { generation: 2, state: "waiting" })
       yield* Effect.provide(Effect.flatMap(Invalidation, ({ invalidate }) => invalidate(notesUrl, "realm")), replica)
-      assert.deepStrictEqual(told.at(-1), { realmUrl: notesUrl, generation: 3, paths: "*" })
+      assert.deepStrictEqual(told.at(-1), { realmUrl: notesUrl, generation: 3, paths: "*", cause: "call" })
       assert.deepInclude(Option.getOrThrow(yield* jobs.latest(notesUrl)), { generation: 3 })
     }).pipe(Effect.scoped)
 )

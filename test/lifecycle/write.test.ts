@@ -225,7 +225,7 @@ live(
       yield* write("a.ts")
       const { said } = yield* overheard
       yield* said
-      assert.strictEqual((yield* Effect.flip(commit(stale, ["a.ts"])))._tag, "CommitConflict")
+      assert.strictEqual((yield* Effect.flip(commit(stale, ["a.ts"], "call")))._tag, "CommitConflict")
       assert.deepStrictEqual(yield* read("a.ts"), [true, true])
       assert.strictEqual(yield* generationOf(notesUrl), 2)
       assert.deepStrictEqual(yield* said, [])

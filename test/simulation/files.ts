@@ -128,6 +128,7 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
       ),
       scan: () => Effect.succeed(new Map()),
       listAll: () => Effect.succeed([]),
+      measure: () => Effect.succeed({ files: 0, bytes: 0 }),
       prune: () => Effect.void,
       pruneAbove: () => Effect.void,
       // File by file, each at its own instant; the directory appears whole.
