@@ -48,7 +48,12 @@ import { RealmVersionTable } from "./store/RealmVersionTable.ts"
 import { ReplicaTable } from "./store/ReplicaTable.ts"
 import { Transaction } from "./store/Transaction.ts"
 import { WriteIntentTable } from "./store/WriteIntentTable.ts"
-import { type Compiler, Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
+import {
+  type Compiler,
+  Transpiler,
+  type TranspilerOptions,
+  type TranspilerUnavailable
+} from "./transpile/Transpiler.ts"
 
 /** What a host or the program decides. */
 export interface LockstepOptions extends Roots, Identity {
@@ -59,10 +64,13 @@ export interface LockstepOptions extends Roots, Identity {
    * and for finished answers, an eighth for definitions and analyses.
    */
   readonly cacheBytes: number
-  readonly transpiler: TranspilerOptions & {
-    /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
-    readonly compiler?: Compiler
-  }
+  readonly transpiler:
+    | (TranspilerOptions & {
+      /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
+      readonly compiler?: Compiler
+    })
+    /** One of the host's own: see docs/PRESETS.md. */
+    | Layer.Layer<Transpiler, TranspilerUnavailable>
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
@@ -157,11 +165,19 @@ const services = (
   )
 }
 
-/** Babel as this door runs it, or oxc, which runs in processes of its own through every door. */
-const compiled = <E>(
-  { transpiler: { compiler, ...options } }: LockstepOptions,
-  babel: (options: TranspilerOptions) => Layer.Layer<Transpiler, E>
-) => compiler === "oxc" ? Transpiler.layerOxc(options) : babel(options)
+const isLayer = (
+  transpiler: LockstepOptions["transpiler"]
+): transpiler is Layer.Layer<Transpiler, TranspilerUnavailable> => Layer.isLayer(transpiler)
+
+/** The host's own; or Babel as this door runs it; or oxc, which runs in processes of its own through every door. */
+const compiled = (
+  { transpiler }: LockstepOptions,
+  babel: (options: TranspilerOptions) => Layer.Layer<Transpiler, TranspilerUnavailable>
+) => {
+  if (isLayer(transpiler)) return transpiler
+  const { compiler, ...options } = transpiler
+  return compiler === "oxc" ? Transpiler.layerOxc(options) : babel(options)
+}
 
 /**
  * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.

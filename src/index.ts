@@ -62,5 +62,6 @@ export * from "./reindex/Prerenderer.ts"
 export { layerReindex, type WorkerOptions } from "./reindex/ReindexWorker.ts"
 
 export { Api } from "./api/Api.ts"
+export { defineConfig, type LockstepConfig } from "./cli/config/LockstepConfig.ts"
 export { layerHttp, Listening } from "./http/server.ts"
 export { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"
