@@ -34,6 +34,7 @@ import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
 import { layerReindex } from "./reindex/ReindexWorker.ts"
+import { ArtifactTable } from "./store/ArtifactTable.ts"
 import { EncodingTable } from "./store/EncodingTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
@@ -80,6 +81,7 @@ export interface LockstepOptions extends Roots, Identity {
 }
 
 const storeSql = Layer.mergeAll(
+  ArtifactTable.layer,
   EncodingTable.layer,
   JobTable.layer,
   ModuleTable.layer,
@@ -95,6 +97,7 @@ const storeSql = Layer.mergeAll(
 )
 
 const storeMemory = Layer.mergeAll(
+  ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,

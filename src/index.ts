@@ -34,6 +34,7 @@ export { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 export { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 export { SessionConfig } from "./coordination/SessionConfig.ts"
 
+export * as ArtifactCache from "./cache/ArtifactCache.ts"
 export * as CoherentCache from "./cache/CoherentCache.ts"
 export { SourceCache, type SourceFile } from "./cache/SourceCache.ts"
 export { type ModuleSourceMap, SourceMapCache } from "./cache/SourceMapCache.ts"

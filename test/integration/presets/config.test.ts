@@ -98,7 +98,9 @@ describe("a replica with a configuration file", () => {
           )
           const all = ["gallery.gts", "card.gts", "badge.gts", "button", "initials.ts", "person.ts"]
           const said = yield* eventually("the page names all modules", link, (said) =>
-            all.every((name) => said.includes(`/${name}>`)))
+            all.every((name) =>
+              said.includes(`/${name}>`)
+            ))
           assert.strictEqual(said.split(", ").length, all.length)
         })
       )
