@@ -63,6 +63,8 @@ export * from "./reindex/Prerenderer.ts"
 export { layerReindex, type WorkerOptions } from "./reindex/ReindexWorker.ts"
 
 export { Api } from "./api/Api.ts"
+export { LockstepApi } from "./api/RealmApi.ts"
 export { defineConfig, type LockstepConfig } from "./cli/config/LockstepConfig.ts"
+export { layerRoutes, type RoutesOptions } from "./http/routes.ts"
 export { layerHttp, Listening } from "./http/server.ts"
 export { EmbeddedPostgres } from "./postgres/EmbeddedPostgres.ts"

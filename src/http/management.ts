@@ -20,6 +20,7 @@ import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { ReplicaTable } from "../store/ReplicaTable.ts"
+import { layerReference } from "./reference.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
 
 /** Failures become problem answers here, at the edge; bugs go on to the server's own handling. */
@@ -160,7 +161,8 @@ const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
 
 /** The management interface, mounted on a router. */
 export const layerManagement = (publicUrl: RealmUrl) =>
-  HttpApiBuilder.layer(Api, { openapiPath: "/_openapi.json" }).pipe(
+  HttpApiBuilder.layer(Api).pipe(
     Layer.provide(handlers(publicUrl)),
-    Layer.provide(requestShape)
+    Layer.provide(requestShape),
+    Layer.merge(layerReference)
   )
