@@ -1,5 +1,5 @@
 import { Cause, Effect, Latch, Result } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
@@ -23,6 +23,7 @@ import {
 } from "./problems.ts"
 import { handleRealm } from "./realms.ts"
 import { referencePaths } from "./reference.ts"
+import { routed } from "./routed.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
 export interface AppOptions {
@@ -36,7 +37,7 @@ export interface AppOptions {
 /** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   const { basePath = "" } = options
-  const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
+  const management = yield* routed(layerManagement(options.publicUrl))
   const bounded = Effect.provideService(management, HttpIncomingMessage.MaxBodySize, maxBody)
   const self = yield* Membership
 

@@ -45,9 +45,11 @@ it.live("a host's routes, table and pool have Lockstep's beside them", () =>
     expectStatus(published, 202)
     expectStatus(yield* ask("/modules/live/hello.ts"), 200)
     // What is not below /modules/ is the host's to answer.
-    const other = yield* ask("/greetings/hello")
-    assert.strictEqual(other.status, 404)
-    assert.isUndefined(other.headers["x-lockstep-replica"])
+    for (const path of ["/greetings/hello", "/_status", "/_openapi.json"]) {
+      const other = yield* ask(path)
+      assert.strictEqual(other.status, 404, path)
+      assert.isUndefined(other.headers["x-lockstep-replica"])
+    }
 
     // One pool for both: what both are connected by is no more than it, and the two sessions of Lockstep's own.
     const connections = yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
