@@ -58,7 +58,7 @@ const lockstep = Layer.unwrap(Effect.gen(function*() {
       realmsDir: directory("realms"),
       versionsDir: yield* Config.String("VERSIONS_DIR"),
       replicaId: `shop-${process.pid}`,
-      advertiseUrl: publicUrl,
+      advertiseUrl: `http://localhost:${port}`,
       leaseMillis: 3000,
       cacheBytes: 64 * 2 ** 20,
       transpiler: { workers: 1 }
@@ -67,13 +67,14 @@ const lockstep = Layer.unwrap(Effect.gen(function*() {
 }))
 
 const server = Layer.unwrap(
-  Effect.map(Config.Port("PORT"), (port) =>
-    HttpRouter.serve(Layer.mergeAll(home, orders, lockstep), { disableListenLog: true }).pipe(
-      Layer.tap(() =>
-        Console.log(`listening on http://localhost:${port}`)
-      ),
-      Layer.provide(NodeHttpServer.layer(createServer, { port }))
-    ))
+  Effect.map(
+    Config.Port("PORT"),
+    (port) =>
+      HttpRouter.serve(Layer.mergeAll(home, orders, lockstep), { disableListenLog: true }).pipe(
+        Layer.tap(() => Console.log(`listening on http://localhost:${port}`)),
+        Layer.provide(NodeHttpServer.layer(createServer, { port }))
+      )
+  )
 )
 
 NodeRuntime.runMain(Layer.launch(server.pipe(Layer.provide(orderTable), Layer.provide(database))))

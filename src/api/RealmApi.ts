@@ -52,7 +52,7 @@ export const BatchWritten = Schema.Struct({
 })
 
 /** The answer of a removal of all files: how many there were. */
-export const Emptied = Schema.Struct({ ...change, removed: Schema.Unknown })
+export const Emptied = Schema.Struct({ ...change, removed: Schema.Int })
 
 /** The answer of `GET <realm>_index`: a stored rendering. */
 export const Rendering = Schema.Struct({

@@ -6,6 +6,7 @@ import { makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
 
+/** Where in a host the routes are. */
 export interface RoutesOptions {
   /**
    * Base of realm URLs, as in `LockstepOptions`. Its path is where the routes are: with `https://host/modules/` everything

@@ -30,6 +30,7 @@ export type { Problem } from "./Problem.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
 export type { Compiler } from "./TranspileJob.ts"
 
+/** What decides the output. */
 export interface InlineOptions {
   /** See `PipelineOptions`. Default `react`. */
   readonly jsxImportSource?: string | undefined
@@ -37,6 +38,7 @@ export interface InlineOptions {
   readonly preset?: Preset | undefined
 }
 
+/** The same, and how many may work for how long. */
 export interface TranspilerOptions extends InlineOptions {
   /**
    * Threads. By default one less than the cores, so that the event loop, which answers from memory, keeps a core to

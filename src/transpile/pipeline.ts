@@ -9,6 +9,7 @@ import { howToHaveTemplates } from "./ember/packages.ts"
 import { CodeFault, problemOf, type Problem } from "./Problem.ts"
 import { rejectMiscompiled } from "./rejectMiscompiled.ts"
 
+/** A module as JavaScript. */
 export interface Transpiled {
   /** An ES module. */
   readonly code: string
