@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 // One project after the other: real processes and a thousand simulations do not disturb tests that have a deadline.
@@ -5,9 +6,11 @@ export default defineConfig({
   test: {
     projects: [
       {
+        // The examples import what their reader would install.
+        resolve: { alias: { lockstep: fileURLToPath(new URL("src/index.ts", import.meta.url)) } },
         test: {
           name: "unit",
-          include: ["test/**/*.test.ts"],
+          include: ["test/**/*.test.ts", "examples/embed/**/*.test.ts"],
           exclude: ["test/integration/**", "test/simulation/**"],
           sequence: { concurrent: true, groupOrder: 0 },
           testTimeout: 30_000

@@ -36,6 +36,7 @@ import { RealmFiles, type Roots } from "./realms/RealmFiles.ts"
 import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
 import { layerReindex } from "./reindex/ReindexWorker.ts"
+import { ArtifactTable } from "./store/ArtifactTable.ts"
 import { EncodingTable } from "./store/EncodingTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
@@ -50,7 +51,12 @@ import { RealmVersionTable } from "./store/RealmVersionTable.ts"
 import { ReplicaTable } from "./store/ReplicaTable.ts"
 import { Transaction } from "./store/Transaction.ts"
 import { WriteIntentTable } from "./store/WriteIntentTable.ts"
-import { type Compiler, Transpiler, type TranspilerOptions } from "./transpile/Transpiler.ts"
+import {
+  type Compiler,
+  Transpiler,
+  type TranspilerOptions,
+  type TranspilerUnavailable
+} from "./transpile/Transpiler.ts"
 
 /** What a host or the program decides. */
 export interface LockstepOptions extends Roots, Identity {
@@ -61,10 +67,13 @@ export interface LockstepOptions extends Roots, Identity {
    * and for finished answers, an eighth for definitions and analyses.
    */
   readonly cacheBytes: number
-  readonly transpiler: TranspilerOptions & {
-    /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
-    readonly compiler?: Compiler
-  }
+  readonly transpiler:
+    | (TranspilerOptions & {
+      /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
+      readonly compiler?: Compiler
+    })
+    /** One of the host's own: see docs/PRESETS.md. */
+    | Layer.Layer<Transpiler, TranspilerUnavailable>
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
@@ -74,6 +83,7 @@ export interface LockstepOptions extends Roots, Identity {
 }
 
 const storeSql = Layer.mergeAll(
+  ArtifactTable.layer,
   EncodingTable.layer,
   JobTable.layer,
   ModuleTable.layer,
@@ -89,6 +99,7 @@ const storeSql = Layer.mergeAll(
 )
 
 const storeMemory = Layer.mergeAll(
+  ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,
@@ -164,11 +175,19 @@ const services = (
 const identity = (options: LockstepOptions) =>
   Layer.mergeAll(Counters.layer, layerEventLog).pipe(Layer.provideMerge(Membership.layer(options)))
 
-/** Babel as this door runs it, or oxc, which runs in processes of its own through every door. */
-const compiled = <E>(
-  { transpiler: { compiler, ...options } }: LockstepOptions,
-  babel: (options: TranspilerOptions) => Layer.Layer<Transpiler, E>
-) => compiler === "oxc" ? Transpiler.layerOxc(options) : babel(options)
+const isLayer = (
+  transpiler: LockstepOptions["transpiler"]
+): transpiler is Layer.Layer<Transpiler, TranspilerUnavailable> => Layer.isLayer(transpiler)
+
+/** The host's own; or Babel as this door runs it; or oxc, which runs in processes of its own through every door. */
+const compiled = (
+  { transpiler }: LockstepOptions,
+  babel: (options: TranspilerOptions) => Layer.Layer<Transpiler, TranspilerUnavailable>
+) => {
+  if (isLayer(transpiler)) return transpiler
+  const { compiler, ...options } = transpiler
+  return compiler === "oxc" ? Transpiler.layerOxc(options) : babel(options)
+}
 
 /**
  * For a host that brings its own `PgClient`: every service of Lockstep, on that database, which is migrated first.

@@ -23,6 +23,7 @@ export interface CacheKey {
 /** Where an answer came from: this process, the shared table, another reader's run, or a run of its own. */
 export type Origin = "l1" | "l2" | "joined" | "computed"
 
+/** A value, and where it came from. */
 export interface Answer<A> {
   readonly value: A
   readonly origin: Origin
@@ -54,6 +55,7 @@ export interface SharedTier<A> {
   ) => Effect.Effect<Option.Option<{ readonly value: A; readonly accepted: boolean }>, DatabaseError>
 }
 
+/** What a cache is made of: how its values are named, sized, shared and computed. */
 export interface Options<K extends CacheKey, A, E, R> {
   /** Prefix of the coalescing key, so that flows never meet. */
   readonly flow: string

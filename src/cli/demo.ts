@@ -2,12 +2,13 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { CommandFailed } from "./CommandFailed.ts"
+import { configFlag } from "./serveFlags.ts"
 import { story } from "./demo/story.ts"
 
 const deadline = "90 seconds"
 
 /** `lockstep demo` */
-export const demo = Command.make("demo", {}, () =>
+export const demo = Command.make("demo", { config: configFlag }, () =>
   Effect.scoped(story).pipe(
     Effect.catchTag("PlatformError", (error) => new CommandFailed({ message: error.message })),
     Effect.timeoutOrElse({

@@ -2,6 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { UsageError } from "./CommandFailed.ts"
+import { configured, CurrentConfig } from "./config/configured.ts"
 import { create } from "./create.ts"
 import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
@@ -45,25 +46,33 @@ const environment = (env: NodeJS.ProcessEnv) =>
     )
   })
 
+// Names alone: a value may be secret.
+const flagNames = (flags: ReadonlyArray<string>) => flags.map((flag) => flag.split("=", 1)[0]).join(" ")
+
 /**
  * The whole command line. It fails with `CommandFailed` (exit 1) or `UsageError` (exit 2), and has told the user by
  * then.
  */
 export const program = (version: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
-  Command.runWith(lockstep, { version })(args).pipe(
-    Effect.catchTags({
-      CommandFailed: (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed),
-      ShowHelp: ({ errors }) => errors.length === 0 ? Effect.void : new UsageError()
-    }),
-    // Here, where the logger is ours: a bug's stack trace does not belong on stdout either.
-    Effect.tapDefect((defect) => Effect.logFatal("This is a bug in Lockstep", defect)),
-    Effect.provide(Layer.mergeAll(
-      NodeServices.layer,
-      layerLogging,
-      CliOutput.layerPresenter(presenter),
-      CliConfig.layer({
-        builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+  Effect.flatMap(configured(args, env), ({ added, args, config }) =>
+    Command.runWith(lockstep, { version })(args).pipe(
+      Effect.catchTag("ShowHelp", ({ errors }) => {
+        if (errors.length === 0) return Effect.void
+        const note = added.length === 0 ? Effect.void : Console.error(`note: ${config.file} adds ${flagNames(added)}`)
+        return Effect.andThen(note, new UsageError())
       }),
-      ConfigProvider.layer(environment(env))
-    ))
-  )
+      Effect.provideService(CurrentConfig, config)
+    )).pipe(
+      Effect.catchTag("CommandFailed", (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed)),
+      // Here, where the logger is ours: a bug's stack trace does not belong on stdout either.
+      Effect.tapDefect((defect) => Effect.logFatal("This is a bug in Lockstep", defect)),
+      Effect.provide(Layer.mergeAll(
+        NodeServices.layer,
+        layerLogging,
+        CliOutput.layerPresenter(presenter),
+        CliConfig.layer({
+          builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+        }),
+        ConfigProvider.layer(environment(env))
+      ))
+    )

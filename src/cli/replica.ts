@@ -5,6 +5,7 @@ import { layerHttp, Listening } from "../http/server.ts"
 import { layerProgram } from "../Lockstep.ts"
 import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
+import { CurrentConfig, presetOf } from "./config/configured.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
@@ -18,7 +19,11 @@ import { whatToOpen } from "./whatToOpen.ts"
  */
 export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
   const { host, publicUrl, trustProxy } = flags
-  const directories = yield* prepareDirectories(flags.dataDir, Option.getOrUndefined(flags.realmsDir))
+  const config = yield* CurrentConfig
+  const directories = yield* prepareDirectories(
+    flags.dataDir,
+    Option.getOrElse(flags.realmsDir, () => config.realmsDir)
+  )
   const reserved = yield* reservePort(host, flags.port)
 
   const url = yield* Option.match(flags.databaseUrl, {
@@ -36,8 +41,9 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     onPartition: flags.onPartition,
     warmUp: flags.warmUp,
     watch: flags.watch,
-    transpiler: {
+    transpiler: config.transpiler ?? {
       compiler: flags.transpiler,
+      preset: presetOf(Option.getOrUndefined(flags.preset), config),
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,
       workers: Option.getOrUndefined(flags.workers)

@@ -47,8 +47,18 @@ export const dataDir = text(
   Flag.withDefault(".lockstep")
 )
 
+export const configFlag = text(
+  "config",
+  "FILE",
+  "configuration file; none does not look for one (lockstep.config.ts in the working directory)"
+).pipe(Flag.optional)
+
+/** What `lockstep worker` takes. */
+export const workerFlags = { databaseUrl, dataDir, prerenderer, replicaUrls, config: configFlag }
+
 /** What `lockstep serve` takes. */
 export const serveFlags = {
+  config: configFlag,
   realmsDir: Argument.String("REALMS_DIR").pipe(
     Argument.withDescription("every directory in it is a source realm (the data directory's realms)"),
     Argument.optional
@@ -127,6 +137,10 @@ export const serveFlags = {
       "what makes JavaScript: Babel, or oxc, which is faster and leaves to Babel what it lacks (babel)"
     ),
     Flag.withDefault("babel")
+  ),
+  preset: Flag.Literals("preset", ["ember", "none"]).pipe(
+    Flag.withDescription("what compiles .gts and .gjs, by packages of the host's (none)"),
+    Flag.optional
   ),
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")

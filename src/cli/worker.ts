@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { databaseUrl, dataDir, prerenderer, replicaUrls } from "./serveFlags.ts"
+import { workerFlags } from "./serveFlags.ts"
 
 /** `lockstep worker` */
 export const worker = Command.make(
   "worker",
-  { databaseUrl, dataDir, prerenderer, replicaUrls },
+  workerFlags,
   (flags) =>
     Effect.flatMap(
       Effect.promise(() => {

@@ -2,6 +2,7 @@ import * as crypto from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import type { ReplicaRow } from "../store/ReplicaTable.ts"
 
+/** Who a replica is in its fleet. */
 export interface Identity {
   readonly replicaId: string
   /** How other replicas and workers reach this one. */

@@ -38,6 +38,7 @@ export const SuperClass = Schema.Struct({
 })
 export type SuperClass = typeof SuperClass.Type
 
+/** A decorator of a member, and where its name leads. */
 export const Decorator = Schema.Struct({
   /** As written, without arguments: `field`, `ns.field`. */
   name: Schema.String,
@@ -55,6 +56,7 @@ export const InitialCall = Schema.Struct({
 })
 export type InitialCall = typeof InitialCall.Type
 
+/** What a member of a class is. */
 export const MemberKind = Schema.Literals(["field", "method", "getter", "setter", "accessor", "constructor"])
 export type MemberKind = typeof MemberKind.Type
 

@@ -30,6 +30,9 @@ export const parse = (text: string): Result.Result<RealmUrl, InvalidInput> => {
   return Result.succeed(upperCaseEscapes(url.href) as RealmUrl)
 }
 
+/** The same for what a programmer wrote: throws an `InvalidInput`. */
+export const make = (text: string): RealmUrl => Result.getOrThrow(parse(text))
+
 const decodeDots = (text: string) => text.replace(/%2e/gi, ".")
 
 /** The URL of the source realm `name` under the public URL. */

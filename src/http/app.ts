@@ -1,5 +1,5 @@
 import { Cause, Effect, Latch, Result } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
@@ -23,17 +23,22 @@ import {
   unsupportedType
 } from "./problems.ts"
 import { handleRealm } from "./realms.ts"
+import { referencePaths } from "./reference.ts"
+import { routed } from "./routed.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
 export interface AppOptions {
   readonly publicUrl: RealmUrl
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. */
   readonly trustProxy: boolean
+  /** Path under which Lockstep's own endpoints are, without a slash at its end: `/modules`. Default: none. */
+  readonly basePath?: string
 }
 
 /** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
-  const management = yield* HttpRouter.toHttpEffect(layerManagement(options.publicUrl))
+  const { basePath = "" } = options
+  const management = yield* routed(layerManagement(options.publicUrl))
   const bounded = Effect.provideService(management, HttpIncomingMessage.MaxBodySize, maxBody)
   const dashboard = yield* makeDashboard()
   const self = yield* Membership
@@ -70,16 +75,25 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
     if (isOfOtherOrigin(request.method, request.headers, originOf(request, options))) return otherOrigin()
     if (Number(request.headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
-    if (isDashboard(path)) return yield* dashboard(request, path)
-    return path.startsWith("/_")
-      ? asOurs(yield* Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path))))
-      : yield* Effect.catchTag(
-        realm(request, path, query),
-        "RealmNotFound",
-        Effect.fnUntraced(function*(missing) {
-          return (yield* slashed(request, path)) ?? (yield* missing)
-        })
+    if (basePath === "" && isDashboard(path)) return yield* dashboard(request, path)
+    if (path.startsWith(`${basePath}/_`)) {
+      const own = path.slice(basePath.length)
+      const routed = Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, own)))
+      return asOurs(
+        yield* basePath === "" ? routed : Effect.provideService(
+          routed,
+          HttpServerRequest.HttpServerRequest,
+          request.modify({ url: request.url.slice(basePath.length) })
+        )
       )
+    }
+    return yield* Effect.catchTag(
+      realm(request, path, query),
+      "RealmNotFound",
+      Effect.fnUntraced(function*(missing) {
+        return (yield* slashed(request, path)) ?? (yield* missing)
+      })
+    )
   }).pipe(
     Effect.catchCause((cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
@@ -123,6 +137,8 @@ HttpApi.reflect(Api, {
     methods.set(endpoint.path, [...known, endpoint.method])
   }
 })
+
+for (const path of referencePaths) methods.set(path, ["GET"])
 
 const unrouted = (method: string, path: string) => {
   const allowed = methods.get(path)

@@ -20,6 +20,7 @@ import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { fleetHandlers } from "./fleet.ts"
+import { layerReference } from "./reference.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
 import { Reports } from "./Reports.ts"
 
@@ -172,7 +173,8 @@ const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
 
 /** The management interface, mounted on a router. */
 export const layerManagement = (publicUrl: RealmUrl) =>
-  HttpApiBuilder.layer(Api, { openapiPath: "/_openapi.json" }).pipe(
+  HttpApiBuilder.layer(Api).pipe(
     Layer.provide(Layer.mergeAll(fleetHandlers(publicUrl), handlers(publicUrl))),
-    Layer.provide(requestShape)
+    Layer.provide(requestShape),
+    Layer.merge(layerReference)
   )

@@ -2,14 +2,11 @@ import * as http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { RealmSizes } from "../realms/RealmSizes.ts"
 import { type AppOptions, makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { EventStreams } from "./EventStreams.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
-import { Members } from "./Members.ts"
-import { Reports } from "./Reports.ts"
-import { Samples } from "./Samples.ts"
+import { layerObservation } from "./observation.ts"
 
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
@@ -26,12 +23,6 @@ export class Listening extends Context.Service<Listening, { readonly url: string
 
 /** Requests under way get this long when the replica stops; then their connections are cut. */
 const drainLimit = "8 seconds"
-
-/** What this replica and the others say of themselves. */
-const observation = Layer.mergeAll(EventStreams.layer, Reports.layer, RealmSizes.layer).pipe(
-  Layer.provide(Samples.layer),
-  Layer.provideMerge(Members.layer)
-)
 
 /**
  * Serves a replica over HTTP for as long as the layer lives. When it ends, it takes no more connections, lets the
@@ -85,7 +76,7 @@ export const layerHttp = (options: HttpOptions) =>
     Layer.provide(Layer.mergeAll(
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
-      observation,
+      layerObservation,
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))
   )

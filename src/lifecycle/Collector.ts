@@ -1,6 +1,7 @@
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { ofVersion } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
+import { ArtifactTable } from "../store/ArtifactTable.ts"
 import { EncodingTable } from "../store/EncodingTable.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
@@ -21,6 +22,8 @@ export interface Keep {
   readonly settle: Duration.Input
   /** Older compressed bodies are deleted; those still wanted are made again. */
   readonly encodingAge: Duration.Input
+  /** Older artifacts of hosts are deleted; those still wanted are made again. */
+  readonly artifactAge: Duration.Input
   /** Transpiled contents that nobody has adopted for so long are deleted. */
   readonly contentAge: Duration.Input
 }
@@ -32,11 +35,13 @@ export const defaultKeep: Keep = {
   tombstones: 1000,
   settle: "30 seconds",
   encodingAge: "30 days",
+  artifactAge: "30 days",
   contentAge: "30 days"
 }
 
 /** Removes what nobody can need: old versions, the leavings of crashes, void rows, and tombstones (S12). */
 export const collect = Effect.fn("collect")(function*(keep: Keep) {
+  const artifacts = yield* ArtifactTable
   const definitions = yield* ModuleTable
   const encodings = yield* EncodingTable
   const files = yield* RealmFiles
@@ -60,6 +65,7 @@ export const collect = Effect.fn("collect")(function*(keep: Keep) {
   }
   yield* transpiled.collectVoid
   yield* definitions.collectVoid
+  yield* artifacts.collect(Duration.toDays(keep.artifactAge))
   yield* encodings.collect(Duration.toDays(keep.encodingAge))
   yield* transpiled.collectContents(Duration.toDays(keep.contentAge))
   const floors = yield* realms.raiseInsertFloors(keep.tombstones)

@@ -11,6 +11,7 @@ import { Transaction } from "../store/Transaction.ts"
 import { Invalidation } from "./Invalidation.ts"
 import { holdUrl, refuseOverlap } from "./overlap.ts"
 
+/** The realm that is to be, under the public URL. */
 export interface CreateRequest {
   readonly publicUrl: RealmUrl
   readonly name: string

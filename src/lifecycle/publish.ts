@@ -15,6 +15,7 @@ import { settle } from "./edit.ts"
 import { Invalidation } from "./Invalidation.ts"
 import { holdUrl, refuseOverlap } from "./overlap.ts"
 
+/** Which realm is copied, and under which URL it is served. */
 export interface PublishRequest {
   readonly sourceRealmUrl: RealmUrl
   readonly publishedRealmUrl: RealmUrl

@@ -52,6 +52,7 @@ export interface RenderLimits {
   readonly modules: number
 }
 
+/** The bounds of a rendering where nothing else is said. */
 export const defaultLimits: RenderLimits = {
   timeoutMillis: 5000,
   heapMb: 128,

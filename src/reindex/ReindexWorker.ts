@@ -11,6 +11,7 @@ import type { Prerenderer } from "./Prerenderer.ts"
 import { reindexRealm, type ReindexServices } from "./reindexRealm.ts"
 import { Replicas, type ReplicasOptions } from "./Replicas.ts"
 
+/** Where a worker reads from, and what renders. */
 export interface WorkerOptions {
   /** Jobs at a time, of different realms: a large one does not keep the others waiting. */
   readonly jobs: number

@@ -209,6 +209,18 @@ const migrations = Migrator.fromRecord({
       WHERE state = 'live' AND EXISTS (SELECT FROM realm_index i WHERE i.realm_url = g.realm_url)
       ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO NOTHING`
     yield* sql`DELETE FROM realm_index`
+  }),
+  "0011_artifacts": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // What hosts derive from files, by what it was made from. JSON text, read whole.
+    yield* sql`CREATE UNLOGGED TABLE artifacts (
+      content_key text NOT NULL,
+      salt text NOT NULL,
+      value text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (content_key, salt)
+    )`
+    yield* sql`CREATE INDEX artifacts_age ON artifacts (created_at)`
   })
 })
 

@@ -26,7 +26,8 @@ export const faultAt = (
 
 /** Reads whatever Babel threw. `source` is undefined when the bytes never became text. */
 export const problemOf = (thrown: unknown, path: string, source: string | undefined): Problem => {
-  if (thrown instanceof CodeFault) return problem(thrown.message, thrown.position, source)
+  // thrown by a plugin, it has the file's name before it, which Babel puts there
+  if (thrown instanceof CodeFault) return problem(thrown.message.replace(`/${path}: `, ""), thrown.position, source)
   const text = thrown instanceof Error ? thrown.message : String(thrown)
   if (thrown instanceof RangeError && text.includes("call stack")) {
     return { detail: "is nested too deeply to be transpiled" }

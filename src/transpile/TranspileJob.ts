@@ -1,5 +1,6 @@
 import type { PipelineOptions } from "./babelOptions.ts"
 import type { ModuleSource } from "./ModuleSource.ts"
+import type { LoadablePreset } from "./Preset.ts"
 
 /** A message to a worker of the transpile farm. It is answered by the `Answer` of that task. */
 export interface TranspileJob {
@@ -24,4 +25,5 @@ export type Compiler = "babel" | "oxc"
 export interface WorkerData {
   readonly compiler: Compiler
   readonly pipeline: PipelineOptions
+  readonly preset: LoadablePreset | undefined
 }

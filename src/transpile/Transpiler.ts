@@ -6,6 +6,7 @@ import { defaultPipelineOptions, type PipelineOptions } from "./babelOptions.ts"
 import type { FarmFailure } from "./FarmPlace.ts"
 import { fingerprintOf } from "./fingerprint.ts"
 import type { ModuleSource } from "./ModuleSource.ts"
+import { loadable, loadPreset, type Preset } from "./Preset.ts"
 import { makePipeline, type Answer, type Mapped, type Transpiled } from "./pipeline.ts"
 import { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
 import { type Compiler, transpileJob, type TranspileJob, type WorkerData } from "./TranspileJob.ts"
@@ -22,16 +23,23 @@ export type {
   WrittenDecorator,
   WrittenRef
 } from "./analysis/ModuleAnalysis.ts"
+export { ember, type EmberOptions } from "./ember/ember.ts"
 export type { ModuleSource } from "./ModuleSource.ts"
-export type { Mapped, Transpiled } from "./pipeline.ts"
+export type { Answer, Mapped, Pipeline, Transpiled } from "./pipeline.ts"
+export type { Preset, PresetContext, PresetModule } from "./Preset.ts"
+export type { Problem } from "./Problem.ts"
 export { TranspileError, type TranspileFailure, TranspilerUnavailable, TranspileTimeout } from "./TranspileFailure.ts"
 export type { Compiler } from "./TranspileJob.ts"
 
+/** What decides the output. */
 export interface InlineOptions {
   /** See `PipelineOptions`. Default `react`. */
   readonly jsxImportSource?: string | undefined
+  /** Compiles some modules in another way, such as `ember()`. Default: none. */
+  readonly preset?: Preset | undefined
 }
 
+/** The same, and how many may work for how long. */
 export interface TranspilerOptions extends InlineOptions {
   /**
    * Threads. By default one less than the cores, so that the event loop, which answers from memory, keeps a core to
@@ -71,9 +79,12 @@ export class Transpiler extends Context.Service<Transpiler, {
   static readonly layerOxc = (options: TranspilerOptions = {}): Layer.Layer<Transpiler, TranspilerUnavailable> =>
     Layer.effect(Transpiler, Effect.andThen(oxcIsThere, makeFarm("oxc", options)))
 
-  /** The same pipeline in the calling thread, which it blocks; it can hold no module to a deadline. */
-  static readonly layerInline = (options: InlineOptions = {}): Layer.Layer<Transpiler> =>
-    Layer.sync(Transpiler, () => makeInline(pipelineOptions(options)))
+  /**
+   * The same pipeline in the calling thread, which it blocks; it can hold no module to a deadline. Fails if a preset cannot
+   * be loaded.
+   */
+  static readonly layerInline = (options: InlineOptions = {}): Layer.Layer<Transpiler, TranspilerUnavailable> =>
+    Layer.effect(Transpiler, makeInline(options))
 }
 
 const pipelineOptions = (options: InlineOptions): PipelineOptions => ({
@@ -91,14 +102,22 @@ const oxcIsThere = Effect.tryPromise({
     })
 })
 
+/** A preset whose packages are missing is no reason not to start: it concerns its modules alone. */
+const warnOfLacks = ({ preset }: InlineOptions) => {
+  const lack = preset?.lacks?.(loadable(preset).from)
+  return lack === undefined ? Effect.void : Effect.logWarning(lack)
+}
+
 const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: TranspilerOptions) {
   const pipeline = pipelineOptions(options)
+  const { preset } = options
+  yield* warnOfLacks(options)
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "20 seconds")
   const farm = yield* Effect.mapError(
     WorkerFarm.make<TranspileJob, TaskAnswer>({
       // .ts when run from source, .js when built: whatever this file is
       entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
-      workerData: { compiler, pipeline } satisfies WorkerData,
+      workerData: { compiler, pipeline, preset: preset && loadable(preset) } satisfies WorkerData,
       place: compiler === "oxc" ? "process" : "thread",
       workers: Math.max(1, options.workers ?? Math.min(8, availableParallelism() - 1)),
       timeout,
@@ -117,7 +136,7 @@ const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: Transp
       Effect.catchIf(hasDied, () => farm.run(source.group, { ...job, babelOnly: true }, background))
     )
   }
-  const made = service(fingerprintOf(compiler, pipeline), (task, source) =>
+  const made = service(fingerprintOf(compiler, pipeline, preset), (task, source) =>
     Effect.mapError(
       Effect.flatMap(Background, (background) => run(task, source, background)),
       (failure) => {
@@ -136,13 +155,21 @@ const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: Transp
 
 const hasDied = ({ reason }: FarmFailure) => reason === "died"
 
-const makeInline = (pipeline: PipelineOptions) => {
-  const inline = makePipeline(pipeline)
+const makeInline = Effect.fnUntraced(function*(options: InlineOptions) {
+  const pipeline = pipelineOptions(options)
+  const { preset } = options
+  const base = makePipeline(pipeline)
+  yield* warnOfLacks(options)
+  const inline = preset === undefined ? base : yield* Effect.tryPromise({
+    try: async () => (await loadPreset(loadable(preset), pipeline))(base),
+    catch: (cause) =>
+      new TranspilerUnavailable({ reason: "start", detail: `the preset ${preset.name}: ${String(cause)}` })
+  })
   return service(
-    fingerprintOf("babel", pipeline),
+    fingerprintOf("babel", pipeline, preset),
     (task, { bytes, path }) => Effect.sync(() => inline[task](path, bytes))
   )
-}
+})
 
 type TaskAnswer = Answer<Transpiled> | Answer<ModuleAnalysis> | Answer<Mapped>
 

@@ -12,8 +12,8 @@ export interface PipelineOptions {
 
 export const defaultPipelineOptions: PipelineOptions = { jsxImportSource: "react" }
 
-/** Nothing here may depend on the machine: no config files, no browserslist, no working directory, no environment. */
-const neutral: InputOptions = {
+/** What every module is compiled with. Nothing here may depend on the machine: no config files, no browserslist, no working directory, no environment. */
+export const neutralOptions: InputOptions = {
   cwd: "/",
   root: "/",
   envName: "production",
@@ -28,6 +28,12 @@ const neutral: InputOptions = {
   highlightCode: false
 }
 
+export const typescriptOptions = {
+  onlyRemoveTypeImports: false,
+  optimizeConstEnums: false,
+  rewriteImportExtensions: false
+}
+
 /**
  * The exact Babel options for a module, by its canonical path in the realm. `transformSync(source, options(path)).code`
  * is, byte for byte, what Lockstep serves. `undefined`: the extension is not one that this pipeline compiles.
@@ -35,26 +41,25 @@ const neutral: InputOptions = {
  * Each extension's options are built once, because Babel caches its plugin instances by the identity of these arrays'
  * members. There is no preset-env: modern JavaScript stays as written. Imports that only name types are removed
  * (`onlyRemoveTypeImports: false`), or the result would not link. Decorators are the standard ones (2023-11); their
- * helpers are inlined, so a module imports nothing that its author did not write, except the JSX runtime.
+ * helpers are inlined, so a module imports nothing that its author did not write, except the JSX runtime. `plugins` stand
+ * in for them.
  */
 export const babelOptions = (
-  options: PipelineOptions = defaultPipelineOptions
+  options: PipelineOptions = defaultPipelineOptions,
+  plugins: NonNullable<InputOptions["plugins"]> = [[decorators, { version: "2023-11" }]]
 ): (path: string) => InputOptions | undefined => {
-  const plugins: NonNullable<InputOptions["plugins"]> = [[decorators, { version: "2023-11" }]]
-  const ts: NonNullable<InputOptions["presets"]> = [
-    [typescript, { onlyRemoveTypeImports: false, optimizeConstEnums: false, rewriteImportExtensions: false }]
-  ]
+  const ts: NonNullable<InputOptions["presets"]> = [[typescript, typescriptOptions]]
   const jsx: NonNullable<InputOptions["presets"]> = [
     [react, { runtime: "automatic", importSource: options.jsxImportSource, development: false }]
   ]
-  const script = { ...neutral, plugins, presets: [] }
+  const script = { ...neutralOptions, plugins, presets: [] }
   const byExtension: Readonly<Record<string, InputOptions>> = {
     ".js": script,
     ".mjs": script,
-    ".jsx": { ...neutral, plugins, presets: jsx },
-    ".ts": { ...neutral, plugins, presets: ts },
-    ".mts": { ...neutral, plugins, presets: ts },
-    ".tsx": { ...neutral, plugins, presets: [...jsx, ...ts] }
+    ".jsx": { ...neutralOptions, plugins, presets: jsx },
+    ".ts": { ...neutralOptions, plugins, presets: ts },
+    ".mts": { ...neutralOptions, plugins, presets: ts },
+    ".tsx": { ...neutralOptions, plugins, presets: [...jsx, ...ts] }
   }
   return (path) => {
     const found = byExtension[posix.extname(path)]

@@ -5,9 +5,11 @@ import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { babelOptions, type PipelineOptions } from "./babelOptions.ts"
 import { decodeSource } from "./decodeSource.ts"
 import { dependenciesOf } from "./dependencies.ts"
+import { howToHaveTemplates } from "./ember/packages.ts"
 import { CodeFault, problemOf, type Problem } from "./Problem.ts"
 import { rejectMiscompiled } from "./rejectMiscompiled.ts"
 
+/** A module as JavaScript. */
 export interface Transpiled {
   /** An ES module. */
   readonly code: string
@@ -34,18 +36,38 @@ export interface Pipeline {
   readonly map: (path: string, bytes: Uint8Array) => Answer<Mapped>
 }
 
-export const makePipeline = (options: PipelineOptions): Pipeline => {
-  const optionsFor = babelOptions(options)
+/** How Babel reads and compiles one language. */
+export interface Dialect {
+  /** Babel's options for a module of this path; throws a `CodeFault` for a path that it has none for. */
+  readonly optionsFor: (path: string) => InputOptions
+  /** By default Babel's own parser, on the source as it is. Positions in the tree are positions in the source. */
+  readonly parse?: (source: string, babel: InputOptions) => t.File
+  /** What is done to the tree that is compiled, and not to the one that is analysed. */
+  readonly prepare?: (ast: t.File, source: string) => void
+}
 
+export const makePipeline = (options: PipelineOptions): Pipeline => {
+  return makeBabelPipeline({ optionsFor: supportedBy(babelOptions(options)) })
+}
+
+export const makeBabelPipeline = ({ optionsFor, parse = parseWithBabel, prepare }: Dialect): Pipeline => {
   const run = <A>(path: string, bytes: Uint8Array, work: (source: string, babel: InputOptions) => A): Answer<A> => {
     let source: string | undefined
     try {
-      const babel = supported(path, optionsFor)
+      const babel = optionsFor(path)
       source = decodeSource(bytes)
       return { _tag: "Done", value: work(source, babel) }
     } catch (thrown) {
       return { _tag: "Rejected", problem: problemOf(thrown, path, source) }
     }
+  }
+
+  const transform = (source: string, babel: InputOptions) => {
+    const ast = parse(source, babel)
+    rejectMiscompiled(ast, () => parse(source, babel))
+    prepare?.(ast, source)
+    // the tree is ours alone: cloning it would cost as much again
+    return transformFromAstSync(ast, source, { ...babel, cloneInputAst: false })
   }
 
   return {
@@ -66,13 +88,6 @@ export const makePipeline = (options: PipelineOptions): Pipeline => {
   }
 }
 
-const transform = (source: string, babel: InputOptions) => {
-  const ast = parse(source, babel)
-  rejectMiscompiled(ast, () => parse(source, babel))
-  // the tree is ours alone: cloning it would cost as much again
-  return transformFromAstSync(ast, source, { ...babel, cloneInputAst: false })
-}
-
 /** A map as it is served, whoever made it: beside the module, so that names are relative to it. */
 export const sourceMapOf = (
   path: string,
@@ -84,17 +99,16 @@ export const sourceMapOf = (
   return JSON.stringify({ version: 3, file, sources: [file], sourcesContent: [source], names, mappings })
 }
 
-const parse = (source: string, babel: InputOptions): t.File => {
+export const parseWithBabel = (source: string, babel: InputOptions): t.File => {
   const ast = parseSync(source, babel)
   if (ast === null) throw new CodeFault("is ignored by Babel")
   return ast
 }
 
-const supported = (path: string, optionsFor: (path: string) => InputOptions | undefined): InputOptions => {
+/** Says of a path that has no options why. */
+export const supportedBy = (optionsFor: (path: string) => InputOptions | undefined) => (path: string): InputOptions => {
   if (/\.d\.m?ts$/.test(path)) throw new CodeFault("is a declaration file: it has types only, and no JavaScript")
-  if (/\.g[jt]s$/.test(path)) {
-    throw new CodeFault("template modules (.gts, .gjs) need a preset that is not installed yet")
-  }
+  if (/\.g[jt]s$/.test(path)) throw new CodeFault(howToHaveTemplates)
   const babel = optionsFor(path)
   if (babel === undefined) throw new CodeFault("is not a module: its extension is none of .ts .tsx .mts .js .jsx .mjs")
   return babel

@@ -3,15 +3,17 @@ import { Console } from "node:console"
 import { Writable } from "node:stream"
 import { parentPort, workerData } from "node:worker_threads"
 import { makeOxcPipeline } from "./oxc/oxcPipeline.ts"
-import { makePipeline } from "./pipeline.ts"
+import { makePipeline, type Pipeline } from "./pipeline.ts"
+import { loadPreset } from "./Preset.ts"
 import type { TranspileJob, WorkerData } from "./TranspileJob.ts"
 
 // Babel prints warnings about its users' code; here nobody would read them, and they would pile up
 globalThis.console = new Console(new Writable({ write: (_chunk, _encoding, done) => done() }))
 
-const { compiler, pipeline: options }: WorkerData = workerData
-const babel = makePipeline(options)
-const pipeline = compiler === "oxc" ? makeOxcPipeline(await import("oxc-transform"), options) : babel
+const { compiler, pipeline: options, preset }: WorkerData = workerData
+const extended = preset === undefined ? (base: Pipeline) => base : await loadPreset(preset, options)
+const babel = extended(makePipeline(options))
+const pipeline = compiler === "oxc" ? extended(makeOxcPipeline(await import("oxc-transform"), options)) : babel
 
 // Cold, the first module takes ten times as long: run every plugin once before counting as ready.
 const samples = {

@@ -7,6 +7,7 @@ import { FileFailure } from "../../src/domain/errors.ts"
 import { ofVersion, type RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { collect, type Keep } from "../../src/lifecycle/Collector.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
+import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
@@ -17,6 +18,7 @@ import { definitions, transpiled } from "./cacheTables.ts"
 import { freshRealm } from "./freshRealm.ts"
 
 type Services =
+  | ArtifactTable
   | EncodingTable
   | ModuleTable
   | ModuleTranspileTable
@@ -31,6 +33,7 @@ const keep: Keep = {
   copyAge: "30 minutes",
   tombstones: 10,
   settle: "10 millis",
+  artifactAge: "1 day",
   encodingAge: "1 day",
   contentAge: "1 day"
 }

@@ -5,6 +5,7 @@ import { DatabaseError } from "../../src/domain/errors.ts"
 import { collect, defaultKeep, layerCollector } from "../../src/lifecycle/Collector.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
@@ -16,6 +17,7 @@ import { realmFiles } from "../realms/temporaryRealms.ts"
 import { olderInMemory } from "../store/olderVersions.ts"
 
 const tables = Layer.mergeAll(
+  ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,

@@ -13,6 +13,7 @@ import type { FileFailure, FileNotFound } from "../../src/domain/errors.ts"
 import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
+import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
@@ -103,6 +104,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
   const store = Layer.mergeAll(
     JobTable.layerMemory,
     RealmIndexTable.layerMemory,
+    ArtifactTable.layerMemory,
     EncodingTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,

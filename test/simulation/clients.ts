@@ -297,6 +297,7 @@ export const collecting = collect({
   copyAge: "1200 millis",
   tombstones: 0,
   settle: "900 millis",
+  artifactAge: "1 day",
   encodingAge: "1 day",
   contentAge: "1 day"
 })

@@ -3,6 +3,7 @@ import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Sessions } from "../../src/coordination/Sessions.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
+import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
@@ -13,6 +14,7 @@ import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../src/store/WriteIntentTable.ts"
+import { artifactTable } from "../contract/artifactTable.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { encodingTable } from "../contract/encodingTable.ts"
@@ -31,6 +33,7 @@ import { olderInMemory } from "./olderVersions.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layerMemory,
+  ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
@@ -50,6 +53,7 @@ cacheTable("ModuleTable on memory", tables, definitions)
 moduleTable("memory", tables)
 moduleTranspileTable("memory", tables)
 realmVersionTable("memory", tables, olderInMemory)
+artifactTable("memory", tables)
 encodingTable("memory", tables)
 jobTable("memory", tables)
 realmIndexTable("memory", tables)

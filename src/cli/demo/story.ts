@@ -2,6 +2,7 @@ import { Effect, FileSystem, Path, Schema } from "effect"
 import { Published, Status } from "../../api/Api.ts"
 import { CommandFailed } from "../CommandFailed.ts"
 import { table } from "../table.ts"
+import { demoConfig } from "./demoConfig.ts"
 import { clock, greeting } from "./module.ts"
 import { makeNarration } from "./narration.ts"
 import { startReaders } from "./Readers.ts"
@@ -30,7 +31,8 @@ export const story = Effect.gen(function*() {
     "Start two replicas on an embedded PostgreSQL",
     Effect.gen(function*() {
       yield* fs.makeDirectory(at("realms"))
-      const args = [at("realms"), "--data-dir", at("data"), "--public-url", publicUrl]
+      const config = yield* demoConfig(directory)
+      const args = [at("realms"), "--data-dir", at("data"), "--public-url", publicUrl, "--config", config]
       const [a, b] = yield* Effect.all([startReplica("replica-a", args), startReplica("replica-b", args)], {
         concurrency: 2
       })

@@ -12,6 +12,7 @@ import {
   type RenderLimits
 } from "../Prerenderer.ts"
 
+/** Which Chromium renders, and within what bounds. */
 export interface ChromiumOptions extends Partial<RenderLimits> {
   /** Found in the usual places by default. */
   readonly executablePath?: string

@@ -3,6 +3,7 @@ import type { DefinitionKind, MemberKind } from "../../domain/Definition.ts"
 /** `type`: erased by the transpile, as interfaces, aliases and `declare`d things are. `variable`: a `let` or `var`. */
 export type ExportKind = DefinitionKind
 
+/** One export as the module's source has it. */
 export interface ModuleExport {
   /** Exported name; `default` for the default export, `*` for `export * from`. */
   readonly name: string
@@ -28,12 +29,14 @@ export interface WrittenRef {
   readonly name: string
 }
 
+/** A decorator of a member. */
 export interface WrittenDecorator {
   /** As written, without arguments. */
   readonly name: string
   readonly ref?: WrittenRef
 }
 
+/** A member as its class declares it. */
 export interface ClassMember {
   readonly name: string
   readonly kind: MemberKind
@@ -46,6 +49,7 @@ export interface ClassMember {
   readonly call?: { readonly name: string; readonly ref?: WrittenRef; readonly argument?: WrittenRef }
 }
 
+/** A class as its module declares it: what it extends is not followed. */
 export interface ClassShape {
   /** As written, and where (1-based); `called` where it is what calling `ref` returns. */
   readonly superClass?: {

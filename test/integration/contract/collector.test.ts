@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { ArtifactTable } from "../../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
@@ -10,6 +11,7 @@ import { olderInPostgres } from "../../store/olderVersions.ts"
 import { postgres } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
+  ArtifactTable.layer,
   EncodingTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,

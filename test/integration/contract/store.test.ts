@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
+import { ArtifactTable } from "../../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../../../src/store/ModuleTranspileTable.ts"
@@ -11,6 +12,7 @@ import { RealmVersionTable } from "../../../src/store/RealmVersionTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
 import { Transaction } from "../../../src/store/Transaction.ts"
 import { WriteIntentTable } from "../../../src/store/WriteIntentTable.ts"
+import { artifactTable } from "../../contract/artifactTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { encodingTable } from "../../contract/encodingTable.ts"
@@ -30,6 +32,7 @@ import { postgresWithSessions } from "./postgresLayers.ts"
 
 const tables = Layer.mergeAll(
   JobTable.layer,
+  ArtifactTable.layer,
   EncodingTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
@@ -49,6 +52,7 @@ cacheTable("ModuleTable on PostgreSQL", tables, definitions)
 moduleTable("PostgreSQL", tables)
 moduleTranspileTable("PostgreSQL", tables)
 realmVersionTable("PostgreSQL", tables, olderInPostgres)
+artifactTable("PostgreSQL", tables)
 encodingTable("PostgreSQL", tables)
 jobTable("PostgreSQL", tables)
 realmIndexTable("PostgreSQL", tables)

@@ -1,0 +1,44 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Effect, Layer, Scope } from "effect"
+import { HttpRouter, type HttpServerRequest } from "effect/http"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { makeApp } from "./app.ts"
+import { Encodings } from "./Encodings.ts"
+import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { layerObservation } from "./observation.ts"
+
+/** Where in a host the routes are. */
+export interface RoutesOptions {
+  /**
+   * Base of realm URLs, as in `LockstepOptions`. Its path is where the routes are: with `https://host/modules/` everything
+   * below `/modules/` is Lockstep's, its own endpoints too (`/modules/_status`); with `https://host/` all that no other route
+   * of the host's takes.
+   */
+  readonly publicUrl: RealmUrl
+  /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
+  readonly trustProxy?: boolean
+}
+
+/**
+ * Lockstep as routes of a host's `HttpRouter`, beside the host's own, over the services of `layer` or `layerMemory`. The host
+ * keeps its server, its middleware and its shutdown. (`layerHttp` serves a replica that is a server of its own, and answers
+ * what is finished before any routing.)
+ */
+export const layerRoutes = ({ publicUrl, trustProxy = false }: RoutesOptions) => {
+  const basePath = new URL(publicUrl).pathname.replace(/\/$/, "") as `/${string}` | ""
+  return HttpRouter.use(Effect.fnUntraced(function*(router) {
+    const { handle } = yield* makeApp({ publicUrl, trustProxy, basePath })
+    type Services = Exclude<Effect.Services<typeof handle>, HttpServerRequest.HttpServerRequest | Scope.Scope>
+    // Ours for every request; but its scope is the request's, and not the layer's.
+    const services = Context.omit(Scope.Scope)(yield* Effect.context<Services>()) as Context.Context<Services>
+    yield* router.add("*", `${basePath}/*`, Effect.provideContext(handle, services))
+  })).pipe(
+    Layer.provide(Layer.mergeAll(
+      NodeHttpServer.layerHttpServices,
+      Encodings.layer,
+      layerObservation,
+      // Only a server of our own can answer before routing: nothing is kept for that.
+      FinishedAnswers.layer(1, trustProxy)
+    ))
+  )
+}
