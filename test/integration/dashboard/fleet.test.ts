@@ -177,7 +177,9 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("what
       yield* eventually("it does not transpile", first.ask(source.path("h.ts")), ({ status }) => status === 422)
       yield* sql("SELECT pg_notify('realm_file_changes', $1)", [`${source.url}:*`])
       const told = (events: ReadonlyArray<Event>) =>
-        events.map(({ by, cause, kind, via }) => [kind, via, cause, by].filter((each) => each !== undefined).join(" "))
+        events.map(({ by, cause, kind, via }) =>
+          [kind, via, cause, by].filter((each) => typeof each === "string").join(" ")
+        )
       const seen = Effect.map(
         historyOf(first, url),
         (members) => Object.fromEntries(members.map(({ events, replicaId }) => [replicaId, told(events)]))
