@@ -2,7 +2,7 @@
 import { percent } from "./format.ts"
 import { type Bin, hitRate } from "./series.ts"
 
-const width = 88
+const width = 64
 const height = 20
 
 /** A hit rate over time; gaps where nothing was asked for. */

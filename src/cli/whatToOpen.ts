@@ -4,11 +4,12 @@ import { RealmTable } from "../store/RealmTable.ts"
 
 const shown = 20
 
-/** Tells people, on stderr, where the realms are. */
+/** Tells people, on stderr, where the realms are, and the dashboard. */
 export const whatToOpen = Effect.fnUntraced(function*(publicUrl: RealmUrl, listeningUrl: string) {
   const realms = yield* RealmTable
   const urls = (yield* realms.list).map((realm) => reachable(realm.realmUrl, publicUrl, listeningUrl))
   yield* Console.error(describeRealms(urls))
+  yield* Console.error(`The dashboard is at ${listeningUrl}/_dashboard`)
 }, Effect.catch((error) => Effect.logWarning(error.message)))
 
 export const describeRealms = (urls: ReadonlyArray<string>): string => {

@@ -65,8 +65,8 @@ export class EventStreams extends Context.Service<EventStreams, {
             let dropped = 0
             const offer = (frame: Frame) => {
               if (dropped > 0 && Queue.offerUnsafe(queue, { _tag: "Dropped", count: dropped })) dropped = 0
-              if (dropped > 0 || !Queue.offerUnsafe(queue, frame)) {
-                if (frame._tag === "Event" && ++dropped > patience) Queue.endUnsafe(queue)
+              if (!Queue.offerUnsafe(queue, frame) && frame._tag === "Event" && ++dropped > patience) {
+                Queue.endUnsafe(queue)
               }
             }
             const tell = (recorded: Recorded) => offer({ _tag: "Event", event: toWire(recorded, members.self) })

@@ -178,7 +178,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("what
       yield* sql("SELECT pg_notify('realm_file_changes', $1)", [`${source.url}:*`])
       const told = (events: ReadonlyArray<Event>) =>
         events.map(({ by, cause, kind, via }) =>
-          [kind, via, cause, by].filter((each): each is string => each !== undefined).join(" ")
+          [kind, via, cause, by].filter((each) => typeof each === "string").join(" ")
         )
       const seen = Effect.map(
         historyOf(first, url),
