@@ -11,9 +11,9 @@ const page = "docs/REFERENCE.md"
 const longest = 40
 
 const emitted = mkdtempSync(path.join(tmpdir(), "lockstep-reference-"))
-const built = spawnSync("tsc", ["-p", "tsconfig.build.json", "--emitDeclarationOnly", "--outDir", emitted], {
-  encoding: "utf8"
-})
+// In one thread: in several, the members of an inferred union come in another order each time.
+const flags = ["-p", "tsconfig.build.json", "--emitDeclarationOnly", "--singleThreaded", "--outDir", emitted]
+const built = spawnSync("tsc", flags, { encoding: "utf8" })
 if (built.status !== 0) throw new Error(`the declarations cannot be made:\n${built.stdout}${built.stderr}`)
 
 const nameOf = (node) => node.type === "Identifier" ? node.name : node.value
@@ -90,7 +90,9 @@ const section = (level, name, { doc, file, texts }) => {
   if (doc === "" && !texts.every((text) => /^export (?:declare )?type/.test(text))) {
     undocumented.push(`${name} in ${source}`)
   }
-  const base = moduleAt(file).declared.get(`${name}_base`)
+  // what a class is made of by a call, unless that is a page by itself
+  const base = moduleAt(file).declared.get(`${name.split(".").at(-1)}_base`)?.texts
+    .filter((each) => each.split("\n").length <= longest)
   return [
     `${"#".repeat(level)} ${name}`,
     "",
@@ -98,7 +100,7 @@ const section = (level, name, { doc, file, texts }) => {
     `[${source}](../${source})`,
     "",
     "```ts",
-    ...(base?.texts ?? []).concat(texts).flatMap(signature),
+    ...(base ?? []).concat(texts).flatMap(signature),
     "```",
     ""
   ]
