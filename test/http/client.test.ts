@@ -7,12 +7,16 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OpenApi } from "effect/http-api"
+import { chromium } from "playwright-core"
 import { build } from "vite"
 import { LockstepApi } from "../../src/api/RealmApi.ts"
 import { make } from "../../src/client.ts"
 import { make as realmUrl } from "../../src/domain/RealmUrl.ts"
 import { layerHttp, Listening } from "../../src/http/server.ts"
 import { layerMemory } from "../../src/Lockstep.ts"
+import { findChromium } from "../../src/reindex/chromium/layer.ts"
+
+const withoutChromium = findChromium() === undefined && process.env["LOCKSTEP_TEST_CHROMIUM"] !== "required"
 
 const publicUrl = realmUrl("http://realms.test/")
 
@@ -125,6 +129,34 @@ layer(Layer.merge(Server.layer, FetchHttpClient.layer), { excludeTestServices: t
         assert.notMatch(html, /<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?\/\//)
         assert.strictEqual((yield* get("/_docs", "POST")).status, 405)
       }))
+
+    it.effect.skipIf(withoutChromium)(
+      "a browser that reaches nothing else shows every endpoint on that page",
+      () =>
+        Effect.gen(function*() {
+          const { url } = yield* Server
+          const browser = yield* Effect.acquireRelease(
+            Effect.promise(() =>
+              chromium.launch({ executablePath: findChromium() ?? "", headless: true, args: ["--no-sandbox"], env: {} })
+            ),
+            (browser) => Effect.promise(() => browser.close())
+          )
+          const asked: Array<string> = []
+          const shown = yield* Effect.promise(async () => {
+            const page = await browser.newPage()
+            await page.route(/^(?!data:|blob:)/, (route) => {
+              asked.push(route.request().url())
+              return asked.at(-1)?.startsWith(url) ? route.continue() : route.abort()
+            })
+            await page.goto(`${url}/_docs`)
+            await page.locator(".swagger-ui .info .title").waitFor({ timeout: 20_000 })
+            return page.locator(".opblock").count()
+          })
+          const { paths } = OpenApi.fromApi(LockstepApi)
+          assert.strictEqual(shown, Object.values(paths).flatMap((methods) => Object.keys(methods)).length)
+          assert.deepStrictEqual(asked.filter((each) => !each.startsWith(url)), [])
+        })
+    )
   }
 )
 

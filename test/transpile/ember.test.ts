@@ -101,7 +101,8 @@ export class C { m() { return thenHere(this) } <template><A /></template> }
           }],
           ["a tag", "<template>\n  <div>\n  </p>\n</template>", { line: 3, column: 3 }],
           ["what never ends", "\n\n<template>{{#if @a}}</template>", { line: 3 }],
-          ["what follows", "<template></template>\n[1].map(f)", { line: 1 }]
+          ["a call that follows", "<template></template>\n[1].map(f)", { line: 1 }],
+          ["a list that follows", "<template>\n</template>\n[1]", { line: 2 }]
         ]
         for (const [what, source, place] of cases) {
           const found = yield* fault(source)
@@ -148,4 +149,13 @@ const end = 1
       const other = yield* Effect.provide(Transpiler, transpiler())
       assert.notStrictEqual(fingerprint, other.fingerprint)
     }).pipe(Effect.provide(transpiler({ legacyDecorators: "everywhere" })), Effect.scoped))
+
+  it.live("stands before oxc as well, in its processes", () =>
+    Effect.gen(function*() {
+      assert.include((yield* compiled("a.gts", "<template>a</template>")).code, "setComponentTemplate")
+      assert.include((yield* compiled("b.ts", "export const b: number = 1")).code, "export const b = 1")
+    }).pipe(
+      Effect.provide(Transpiler.layerOxc({ workers: 1, preset: ember({ from: gtsExample }) })),
+      Effect.scoped
+    ))
 })
