@@ -153,7 +153,7 @@ const management = HttpApiGroup.make("management", { topLevel: true })
     success: Schema.Struct({ status: Schema.Literal("ok"), replicaId: Schema.String })
   }))
   .add(HttpApiEndpoint.get("metrics", "/_metrics", {
-    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
   }))
 
 /** What a request does not have the shape for (400), before any handler sees it. */

@@ -8,13 +8,14 @@ const patienceMillis = 30_000
  * What a miss in L1 costs: look in L2; else be elected and compute; else wait for whoever was. L2 is best effort: when
  * it or the coordination fails, the caller still gets its value (S10).
  */
-export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
+export const populate = Effect.fn("CoherentCache.populate")(function*<K extends CacheKey, A, E, R>(
   options: Options<K, A, E, R>,
   key: K
 ): Effect.fn.Return<Answer<A>, E, R> {
   const { coordinator, counters } = options
   const { contentKey, path, view } = key
   const { realmUrl } = view.row
+  yield* Effect.annotateCurrentSpan({ "lockstep.flow": options.flow, "realm.url": realmUrl, "module.path": path })
   // Runs of other bytes are no use to this reader: it does not wait for them (S3).
   const coalesceKey = `${options.flow}|${realmUrl}|${path}|${contentKey}`
 
@@ -28,7 +29,8 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     )
 
   const lookUp = options.shared.read(realmUrl, path, contentKey).pipe(
-    Effect.catch(lost(Option.none<A>()))
+    Effect.catch(lost(Option.none<A>())),
+    Effect.withSpan("CoherentCache.lookUp")
   )
 
   const work = Effect.gen(function*() {
@@ -44,11 +46,12 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     }
     const value = yield* options.compute(key)
     const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(
-      Effect.catch(lost(true))
+      Effect.catch(lost(true)),
+      Effect.withSpan("CoherentCache.write")
     )
     if (!accepted) counters.l2WriteRejected++
     return { value, origin: "computed" } as const
-  })
+  }).pipe(Effect.withSpan("CoherentCache.work"))
 
   const found = yield* lookUp
   if (Option.isSome(found)) {
@@ -86,7 +89,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
       return answer
     }
     waited = true
-    yield* Fiber.join(ended)
+    yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
     const row = yield* lookUp
     if (Option.isSome(row)) {
       counters.joined++

@@ -1,5 +1,6 @@
-import { Clock, Context, Deferred, Effect, Layer, Result, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Result, Schema, type Tracer } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
+import { publishBarrier, timed } from "../domain/Metrics.ts"
 import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Change, Generations, type Messages } from "./Generations.ts"
 import { drift, Lease } from "./Lease.ts"
@@ -17,6 +18,8 @@ interface Watch {
   /** Members still waited for; undefined until they have been read. */
   waiting: Set<string> | undefined
   readonly done: Deferred.Deferred<void>
+  /** Where acknowledgements are noted, if anybody traces. */
+  readonly span: Option.Option<Tracer.Span>
 }
 
 /** The payload of `lockstep_acks`: the member's boot, and realms with the generation it has applied. */
@@ -47,6 +50,17 @@ export class Barrier extends Context.Service<Barrier, {
       const notifications = yield* Notifications
       const replicas = yield* ReplicaTable
       const watches = new Map<string, Set<Watch>>()
+
+      const clock = yield* Clock.Clock
+      const acknowledged = (watch: Watch, bootId: string) => {
+        watch.acked.add(bootId)
+        if (Option.isSome(watch.span)) {
+          watch.span.value.event("acknowledged", clock.currentTimeNanosUnsafe(), { "lockstep.boot": bootId })
+        }
+        if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
+          Deferred.doneUnsafe(watch.done, Effect.void)
+        }
+      }
 
       yield* notifications.subscribe((event) => {
         if (event._tag !== "Message" || event.message.channel !== "lockstep_acks" || watches.size === 0) return
@@ -115,7 +129,8 @@ export class Barrier extends Context.Service<Barrier, {
           generation: change.generation,
           acked: new Set(),
           waiting: undefined,
-          done: Deferred.makeUnsafe()
+          done: Deferred.makeUnsafe(),
+          span: yield* Effect.option(Effect.currentSpan)
         }
         // Listening begins before the announcement: an early acknowledgement is not lost.
         yield* listen(change.realmUrl, watch)
@@ -131,8 +146,10 @@ export class Barrier extends Context.Service<Barrier, {
       }, Effect.scoped)
 
       return Barrier.of({
-        confirm: (change, ...together) => Effect.withSpan(tell(change, Infinity, together), "Barrier.confirm"),
-        announce: (change, ...together) => Effect.withSpan(tell(change, courtesyMillis, together), "Barrier.announce")
+        confirm: (change, ...together) =>
+          Effect.withSpan(measured("all", tell(change, Infinity, together)), "Barrier.confirm"),
+        announce: (change, ...together) =>
+          Effect.withSpan(measured("soon", tell(change, courtesyMillis, together)), "Barrier.announce")
       })
     })
   )
@@ -141,9 +158,10 @@ export class Barrier extends Context.Service<Barrier, {
 /** How long a write that did not ask for certainty waits for slow replicas. */
 const courtesyMillis = 250
 
-const acknowledged = (watch: Watch, bootId: string) => {
-  watch.acked.add(bootId)
-  if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
-    Deferred.doneUnsafe(watch.done, Effect.void)
-  }
-}
+const measured = (wait: "all" | "soon", told: Effect.Effect<Acknowledgement, DatabaseError>) =>
+  timed<Acknowledgement, DatabaseError>((exit) =>
+    Exit.isFailure(exit) ? undefined : publishBarrier({
+      wait,
+      outcome: exit.value.acked === exit.value.live ? "acknowledged" : "waited_out"
+    })
+  )(told)

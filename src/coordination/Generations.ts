@@ -1,8 +1,10 @@
 import { Clock, Context, Deferred, Effect, Exit, Layer, type Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { makeReceiver, messagesOf } from "./changeMessages.ts"
+import { makeObserver } from "./observeChanges.ts"
 import { Counters } from "./Counters.ts"
 import { Lease } from "./Lease.ts"
 import { type Message, Notifications } from "./Notifications.ts"
@@ -49,7 +51,8 @@ export class Generations extends Context.Service<Generations, {
         const notifications = yield* Notifications
         const counters = yield* Counters
         const memory = new RealmMemory(counters)
-        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge))
+        const observed = yield* makeObserver(lease.self.bootId)
+        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge, observed))
         const read = yield* makeBatchedRead(realms, memory)
 
         const ask = (urls: ReadonlyArray<RealmUrl>) =>
@@ -103,8 +106,10 @@ export class Generations extends Context.Service<Generations, {
           known: (realmUrl) => lease.isHeld() ? memory.known(realmUrl) : undefined,
           knownOrigin: (origin) => lease.isHeld() ? memory.origins.lookUp(origin) : undefined,
           apply: (change) => Effect.sync(() => memory.apply(change)),
-          broadcast: (change, ...together) =>
-            notifications.notify([...messagesOf(change, lease.self.bootId), ...together]),
+          broadcast: Effect.fnUntraced(function*(change: Change, ...together: Messages) {
+            const origin = { at: yield* Clock.currentTimeMillis, trace: yield* TraceContext.current }
+            yield* notifications.notify([...messagesOf(change, lease.self.bootId, origin), ...together])
+          }),
           applied: Effect.sync(() => memory.applied())
         })
       })

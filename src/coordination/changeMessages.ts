@@ -1,5 +1,6 @@
 import { Result, Schema } from "effect"
 import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
+import type { TraceContext } from "../domain/TraceContext.ts"
 import type { Counters } from "./Counters.ts"
 import { Echoes } from "./Echoes.ts"
 import type { Event } from "./Lease.ts"
@@ -11,7 +12,10 @@ const Generation = Schema.fromJsonString(Schema.Struct({
   g: Schema.Finite,
   p: Schema.Union([Schema.Literal("*"), Schema.Array(Schema.String)]),
   // Who made it and waits for its acknowledgement: a member's boot.
-  b: Schema.optionalKey(Schema.String)
+  b: Schema.optionalKey(Schema.String),
+  // When it was committed, by its maker's wall clock in milliseconds, and where that is in a trace, if in any.
+  at: Schema.optionalKey(Schema.Finite),
+  t: Schema.optionalKey(Schema.String)
 }))
 const decodeGeneration = Schema.decodeUnknownResult(Generation)
 
@@ -22,9 +26,17 @@ export const maxPayload = 7999
 const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
   paths === "*" ? [`${realmUrl}:*`] : paths.map((path) => `${realmUrl}:${path}`)
 
+/** Where and when a change was made, for those who measure. Another version of Lockstep may not say. */
+export interface Origin {
+  /** Wall-clock milliseconds of its maker. */
+  readonly at?: number | undefined
+  readonly trace?: TraceContext | undefined
+}
+
 /** The messages for a change made by this boot: our own first, which carries the generation, then the contract's. */
-export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: string) => {
-  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p, b: bootId })
+export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: string, origin: Origin = {}) => {
+  const { at, trace: t } = origin
+  const own = (p: Change["paths"]) => JSON.stringify({ r: realmUrl, g: generation, p, b: bootId, at, t })
   const fits = (payload: string) => Buffer.byteLength(payload) <= maxPayload
   const named = paths !== "*" && fits(own(paths)) ? paths : "*"
   return [
@@ -42,18 +54,20 @@ export const messagesOf = ({ generation, paths, realmUrl }: Change, bootId: stri
 export const makeReceiver = (
   memory: RealmMemory,
   counters: Counters["Service"],
-  applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void
+  applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void,
+  observed: (change: Change, publisher: string | undefined, origin: Origin) => void = () => {}
 ) => {
   const echoes = new Echoes()
 
   const onGeneration = (payload: string, sender: number) => {
     const decoded = decodeGeneration(payload)
     if (Result.isFailure(decoded)) return void counters.malformedPayloads++
-    const { b: publisher, g: generation, p: paths, r } = decoded.success
+    const { at, b: publisher, g: generation, p: paths, r, t: trace } = decoded.success
     const change: Change = { realmUrl: r as RealmUrl, generation, paths }
     counters.invalidationsReceived++
     memory.apply(change)
     applied(change.realmUrl, generation, publisher)
+    observed(change, publisher, { at, trace })
     echoes.announce(sender, seedPayloads(change))
   }
 

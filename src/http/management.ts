@@ -20,6 +20,7 @@ import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { ReplicaTable } from "../store/ReplicaTable.ts"
+import { Metrics } from "./metrics.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
 
 /** Failures become problem answers here, at the edge; bugs go on to the server's own handling. */
@@ -109,7 +110,8 @@ const handlers = (publicUrl: RealmUrl) =>
             })))),
         status: () => status(started),
         health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId })),
-        metrics: () => Effect.map(Counters, exposition)
+        metrics: () =>
+          Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
       })
     })
   )
@@ -142,13 +144,6 @@ const status = Effect.fnUntraced(function*(started: number) {
     replicas
   }
 })
-
-/** The counters in Prometheus' text format. */
-const exposition = (counters: Counters["Service"]): string =>
-  Object.entries(counters).map(([name, count]) => {
-    const metric = `lockstep_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`
-    return `# TYPE ${metric} counter\n${metric} ${count}\n`
-  }).join("")
 
 const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
   RequestShape,

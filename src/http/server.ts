@@ -5,6 +5,7 @@ import { HttpServerResponse } from "effect/http"
 import { type AppOptions, makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { Metrics } from "./metrics.ts"
 
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
@@ -70,6 +71,7 @@ export const layerHttp = (options: HttpOptions) =>
     Layer.provide(Layer.mergeAll(
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
+      Metrics.layer,
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))
   )

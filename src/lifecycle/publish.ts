@@ -1,9 +1,10 @@
 import * as crypto from "node:crypto"
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { CommitConflict, type DatabaseError, RealmConflict, RealmNotFound } from "../domain/errors.ts"
+import { publishDuration, timed } from "../domain/Metrics.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
@@ -26,6 +27,7 @@ export interface PublishRequest {
  * take turns, and the source does not change while it is copied.
  */
 export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+  yield* Effect.annotateCurrentSpan({ "realm.url": publishedRealmUrl, "realm.source": sourceRealmUrl })
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -55,10 +57,13 @@ export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourc
     { channel: "realm_registry", payload: publishedRealmUrl },
     { channel: "lockstep_jobs", payload: publishedRealmUrl }
   )
+  yield* Effect.annotateCurrentSpan({ "realm.generation": published.generation })
   return { ...published, replicas }
-})
+}, (program) => timed<Effect.Success<typeof program>, Effect.Error<typeof program>>((exit) =>
+  publishDuration({ outcome: Exit.isSuccess(exit) ? "ok" : "error" })
+)(program))
 
-const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
+const check = Effect.fn("publish.check")(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
   const realms = yield* RealmTable
   const { realms: rows } = yield* realms.read([sourceRealmUrl, publishedRealmUrl])
   const source = rows.find((row) => row.realmUrl === sourceRealmUrl)
@@ -84,7 +89,7 @@ const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRea
  * All or none: the pointer, the version, the definitions, the registry and the reindex (S29). Definitions and transpiled
  * modules are voided by their floors, in the realm's own row, however many there are; the collector deletes them.
  */
-const commit = Effect.fnUntraced(function*(
+const commit = Effect.fn("publish.commit")(function*(
   source: RealmRow,
   publishedRealmUrl: RealmUrl,
   directory: string,

@@ -209,6 +209,11 @@ const migrations = Migrator.fromRecord({
       WHERE state = 'live' AND EXISTS (SELECT FROM realm_index i WHERE i.realm_url = g.realm_url)
       ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO NOTHING`
     yield* sql`DELETE FROM realm_index`
+  }),
+  "0011_job_traces": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // Whose trace a job continues. Replicas of the version before neither write nor read it.
+    yield* sql`ALTER TABLE jobs ADD COLUMN trace_context text`
   })
 })
 

@@ -25,6 +25,8 @@ export interface WorkerFarm<Job, Result> {
    * A job with a latch is nobody's: it waits until no other job does, or until the latch is opened.
    */
   readonly run: (group: string, job: Job, background?: Latch.Latch) => Effect.Effect<Result, FarmFailure>
+  /** How many jobs wait for a worker, and how many are with one. */
+  readonly load: () => { readonly waiting: number; readonly running: number }
 }
 
 interface Ticket<Job, Result> {
@@ -119,6 +121,7 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
   yield* Deferred.await(firstWarm)
 
   return {
+    load: () => ({ waiting: readers.size() + background.size(), running: running.size }),
     run: (group, job, unhurried) =>
       // no interruption between queueing a ticket and being ready to take it back
       Effect.uninterruptibleMask((restore) => {
