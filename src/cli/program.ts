@@ -59,7 +59,7 @@ export const program = (version: string, args: ReadonlyArray<string>, env: NodeJ
     Effect.tapDefect((defect) => Effect.logFatal("This is a bug in Lockstep", defect)),
     Effect.provide(Layer.mergeAll(
       NodeServices.layer,
-      layerLogging,
+      layerLogging(),
       CliOutput.layerPresenter(presenter),
       CliConfig.layer({
         builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]

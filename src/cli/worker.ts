@@ -1,11 +1,12 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { observabilityFlags } from "./observabilityFlags.ts"
 import { databaseUrl, dataDir, prerenderer, replicaUrls } from "./serveFlags.ts"
 
 /** `lockstep worker` */
 export const worker = Command.make(
   "worker",
-  { databaseUrl, dataDir, prerenderer, replicaUrls },
+  { databaseUrl, dataDir, prerenderer, replicaUrls, ...observabilityFlags },
   (flags) =>
     Effect.flatMap(
       Effect.promise(() => {

@@ -50,4 +50,7 @@ export class Counters extends Context.Service<Counters, ReturnType<typeof zero>>
       return counters
     })
   )
+
+  /** For a part whose doings are not the replica's to show. */
+  static readonly layerApart = Layer.sync(Counters, zero)
 }

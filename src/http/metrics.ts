@@ -1,5 +1,4 @@
-import { createRequire } from "node:module"
-import { Clock, Context, Effect, Layer, Metric, Option } from "effect"
+import { Clock, Context, Effect, Layer, Metric, Option, References } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { LockSession } from "../coordination/LockSession.ts"
 import {
@@ -19,17 +18,19 @@ import {
   replicas,
   show
 } from "../domain/Metrics.ts"
+import { version } from "../domain/version.ts"
 import { Reconciler } from "../realms/Reconciler.ts"
 import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { ReplicaTable } from "../store/ReplicaTable.ts"
 
-const { version }: { readonly version: string } = createRequire(import.meta.url)("../../package.json")
-
 /** How long what PostgreSQL was asked for is good for, in milliseconds: any number of scrapers cost one question. */
 const freshness = 1000
 
 const patience = "1 second"
+
+/** How often the same is asked for an exporter, which does not scrape. */
+const exported = "15 seconds"
 
 /**
  * The metrics of this process in Prometheus' text format. What is counted here is read as it is at that moment; what
@@ -84,6 +85,10 @@ export class Metrics extends Context.Service<Metrics, {
         gatheredAt = now
         return ask
       })
+
+      if (yield* References.TracerEnabled) {
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(exported), gather)))
+      }
 
       // A host's own metrics are in the same registry, and are the host's to show.
       const isOurs = ({ id }: { readonly id: string }) => /^(lockstep|process|nodejs)_/.test(id)
