@@ -33,7 +33,9 @@ export const boundedExports = Layer.effect(
         if (now - told >= reminder) {
           told = now
           yield* Effect.logWarning(
-            `The telemetry collector at ${new URL(request.url).origin} does not take ${signal} (${reason}): what it does ` +
+            `The telemetry collector at ${
+              new URL(request.url).origin
+            } does not take ${signal} (${reason}): what it does ` +
               "not take is dropped, and it is tried again in a minute"
           )
         }
@@ -55,7 +57,9 @@ export const boundedExports = Layer.effect(
           Effect.filterOrFail(
             ({ status }) => status < 300,
             (response) =>
-              new HttpClientError.HttpClientError({ reason: new HttpClientError.StatusCodeError({ request, response }) })
+              new HttpClientError.HttpClientError({
+                reason: new HttpClientError.StatusCodeError({ request, response })
+              })
           ),
           Effect.timeout(patience),
           Effect.retry({ times: retries, while: HttpClient.isTransientError, schedule: Schedule.spaced(pause) }),

@@ -9,12 +9,13 @@ export interface ObservabilityOptions {
 }
 
 /** Runs a program that is seen: its logs, each with its name, and its telemetry, which ends after it. */
-export const observed = (instance: string, { logFormat, otlpUrl }: ObservabilityOptions) => <A, E, R>(program: Effect.Effect<A, E, R>) =>
-  program.pipe(
-    Effect.annotateLogs({ replica: instance }),
-    Effect.provide(
-      layerTelemetry({ instance, otlpUrl, version }).pipe(
-        Layer.provideMerge(Option.match(logFormat, { onNone: () => layerLogging(), onSome: layerLogging }))
+export const observed =
+  (instance: string, { logFormat, otlpUrl }: ObservabilityOptions) => <A, E, R>(program: Effect.Effect<A, E, R>) =>
+    program.pipe(
+      Effect.annotateLogs({ replica: instance }),
+      Effect.provide(
+        layerTelemetry({ instance, otlpUrl, version }).pipe(
+          Layer.provideMerge(Option.match(logFormat, { onNone: () => layerLogging(), onSome: layerLogging }))
+        )
       )
     )
-  )

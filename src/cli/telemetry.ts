@@ -71,6 +71,7 @@ export const layerTelemetry = (
 
 const unusable = (error: unknown) =>
   new CommandFailed({
-    message: `telemetry cannot be configured (${String(error).replace(/\s+/g, " ").slice(0, 300)}): check --otlp-url and ` +
+    message:
+      `telemetry cannot be configured (${String(error).replace(/\s+/g, " ").slice(0, 300)}): check --otlp-url and ` +
       "the OTEL_ variables; of protocols there are http/protobuf and http/json"
   })

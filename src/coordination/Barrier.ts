@@ -53,8 +53,10 @@ export class Barrier extends Context.Service<Barrier, {
 
       const clock = yield* Clock.Clock
       const acknowledged = (watch: Watch, bootId: string) => {
+        // A member may say so twice: having heard of the change, and having caught up.
+        const first = !watch.acked.has(bootId)
         watch.acked.add(bootId)
-        if (Option.isSome(watch.span)) {
+        if (first && Option.isSome(watch.span)) {
           watch.span.value.event("acknowledged", clock.currentTimeNanosUnsafe(), { "lockstep.boot": bootId })
         }
         if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {

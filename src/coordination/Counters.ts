@@ -32,8 +32,7 @@ const descriptions = {
 
 const names = Object.keys(descriptions) as ReadonlyArray<keyof typeof descriptions>
 
-const zero = () =>
-  Object.fromEntries(names.map((name) => [name, 0])) as { [Name in keyof typeof descriptions]: number }
+const zero = () => Object.fromEntries(names.map((name) => [name, 0])) as { [Name in keyof typeof descriptions]: number }
 
 /**
  * What this replica has done since it started, as `/_status` shows it. Plain numbers: every request touches them.

@@ -108,7 +108,10 @@ export const leaseLength = gauge("lease_seconds", "How long a renewed lease is g
 export const l1Bytes = gauges<{ readonly cache: string }>("l1_bytes", "Bytes in memory, by cache")
 export const l1MaxBytes = gauges<{ readonly cache: string }>("l1_max_bytes", "Bound of a cache in memory, in bytes")
 
-export const poolConnections = gauge("pool_connections", "Connections of this replica's pool, as PostgreSQL counts them")
+export const poolConnections = gauge(
+  "pool_connections",
+  "Connections of this replica's pool, as PostgreSQL counts them"
+)
 export const lockConnections = gauge("lock_connections", "Connections that hold coalescing locks, 0 or 1")
 export const databaseUp = gauge("database_up", "1 if PostgreSQL answered when the metrics were last gathered, else 0")
 
@@ -149,18 +152,23 @@ export const processStart = Metric.gauge("process_start_time_seconds", {
 
 /** Reads a gauge whenever somebody looks, until the scope closes. It must not wait. */
 export const liveGauge = (metric: Metric.Gauge<number>, read: () => number) =>
-  live(metric, () => ({ value: read() }))
-
-/** The same of a counter, which is kept elsewhere as a plain number. */
-export const liveCounter = (metric: Metric.Counter<number>, read: () => number) =>
-  live(metric, () => ({ count: read(), incremental: true }))
-
-const live = <Input, State>(metric: Metric.Metric<Input, State>, read: () => State) =>
   Effect.asVoid(Effect.acquireRelease(
-    Effect.map(Effect.context<never>(), (context) =>
-      Metric.registerUnsafe(metric, context, { get: read, update: () => {}, modify: () => {} })),
+    register(metric, () => ({ value: read() })),
     (registration) => Effect.sync(registration.remove)
   ))
+
+/**
+ * The same of a counter, which is kept elsewhere as a plain number. It stays when its owner is gone, whose last word an
+ * exporter sends after it.
+ */
+export const liveCounter = (metric: Metric.Counter<number>, read: () => number) =>
+  Effect.asVoid(register(metric, () => ({ count: read(), incremental: true })))
+
+const register = <Input, State>(metric: Metric.Metric<Input, State>, read: () => State) =>
+  Effect.map(
+    Effect.context<never>(),
+    (context) => Metric.registerUnsafe(metric, context, { get: read, update: () => {}, modify: () => {} })
+  )
 
 /** Shows a value that was asked for, or nothing where it could not be had: a gauge that stands still would lie. */
 export const show = (metric: Metric.Gauge<number>, value: number | undefined) =>

@@ -40,12 +40,15 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
     const origin = originOf(request, options)
-    const requested = yield* Effect.withSpan(requestedRealm({
-      origin,
-      rawPath: path,
-      publicUrl: options.publicUrl,
-      minGeneration: request.headers["x-lockstep-min-generation"]
-    }), "RequestedRealm.find")
+    const requested = yield* Effect.withSpan(
+      requestedRealm({
+        origin,
+        rawPath: path,
+        publicUrl: options.publicUrl,
+        minGeneration: request.headers["x-lockstep-min-generation"]
+      }),
+      "RequestedRealm.find"
+    )
     const answer = handleRealm(requested, new URLSearchParams(query))
     return yield* isBackground(request.headers["priority"])
       ? Effect.provideService(answer, Background, Latch.makeUnsafe(false))

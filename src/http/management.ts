@@ -110,8 +110,7 @@ const handlers = (publicUrl: RealmUrl) =>
             })))),
         status: () => status(started),
         health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId })),
-        metrics: () =>
-          Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
+        metrics: () => Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
       })
     })
   )

@@ -5,7 +5,11 @@ import type { RequestKind } from "../domain/Metrics.ts"
 const probes: ReadonlySet<string> = new Set(["/_health", "/_metrics", "/_status", "/_realms"])
 
 /** What a request was for, from what was asked and how it was answered: nine kinds, whatever the paths. */
-export const kindOf = (method: string, path: string, { headers }: HttpServerResponse.HttpServerResponse): RequestKind => {
+export const kindOf = (
+  method: string,
+  path: string,
+  { headers }: HttpServerResponse.HttpServerResponse
+): RequestKind => {
   if (path.startsWith("/_")) return probes.has(path) ? "probe" : "management"
   if (method !== "GET" && method !== "HEAD") return "write"
   const last = path.slice(path.lastIndexOf("/") + 1)

@@ -14,7 +14,9 @@ export const finishBatches = Effect.fnUntraced(function*(age: Duration.Input) {
   // Looking every few seconds is no part of any trace: only what is done is.
   for (const realmUrl of yield* Effect.withTracerEnabled(intents.abandoned(age), false)) {
     yield* Effect.catch(
-      Effect.withSpan(withSource(realmUrl, () => Effect.void), "finishBatches", { attributes: { "realm.url": realmUrl } }),
+      Effect.withSpan(withSource(realmUrl, () => Effect.void), "finishBatches", {
+        attributes: { "realm.url": realmUrl }
+      }),
       (error) => Effect.logWarning(`A batch of edits in ${realmUrl} cannot be finished yet`, error)
     )
   }

@@ -26,42 +26,46 @@ export interface PublishRequest {
  * A failure before the commit leaves the previous publication served; after it the new one stands. Publishes of one URL
  * take turns, and the source does not change while it is copied.
  */
-export const publish = Effect.fn("publish")(function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
-  yield* Effect.annotateCurrentSpan({ "realm.url": publishedRealmUrl, "realm.source": sourceRealmUrl })
-  const files = yield* RealmFiles
-  const invalidation = yield* Invalidation
-  const lock = yield* RealmWriteLock
-  const versions = yield* RealmVersionTable
-  if (sourceRealmUrl === publishedRealmUrl) {
-    return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
-  }
+export const publish = Effect.fn("publish")(
+  function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+    yield* Effect.annotateCurrentSpan({ "realm.url": publishedRealmUrl, "realm.source": sourceRealmUrl })
+    const files = yield* RealmFiles
+    const invalidation = yield* Invalidation
+    const lock = yield* RealmWriteLock
+    const versions = yield* RealmVersionTable
+    if (sourceRealmUrl === publishedRealmUrl) {
+      return yield* new RealmConflict({ realmUrl: publishedRealmUrl, detail: "cannot be published onto itself" })
+    }
 
-  const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
-    const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
-    // A batch that an earlier writer left half done must not be published.
-    const source = yield* settle(found)
-    const directory = crypto.randomUUID()
-    yield* versions.begin(publishedRealmUrl, directory)
-    return yield* files.snapshot(source, directory).pipe(
-      Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
-      Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
-      Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
+    const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
+      const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+      // A batch that an earlier writer left half done must not be published.
+      const source = yield* settle(found)
+      const directory = crypto.randomUUID()
+      yield* versions.begin(publishedRealmUrl, directory)
+      return yield* files.snapshot(source, directory).pipe(
+        Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
+        Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
+        Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
+      )
+    }))
+
+    const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
+    yield* invalidation.clearLocalSourceCaches(change)
+    const replicas = yield* invalidation.tell(
+      change,
+      "all",
+      { channel: "realm_registry", payload: publishedRealmUrl },
+      { channel: "lockstep_jobs", payload: publishedRealmUrl }
     )
-  }))
-
-  const change: Change = { realmUrl: publishedRealmUrl, generation: published.generation, paths: "*" }
-  yield* invalidation.clearLocalSourceCaches(change)
-  const replicas = yield* invalidation.tell(
-    change,
-    "all",
-    { channel: "realm_registry", payload: publishedRealmUrl },
-    { channel: "lockstep_jobs", payload: publishedRealmUrl }
-  )
-  yield* Effect.annotateCurrentSpan({ "realm.generation": published.generation })
-  return { ...published, replicas }
-}, (program) => timed<Effect.Success<typeof program>, Effect.Error<typeof program>>((exit) =>
-  publishDuration({ outcome: Exit.isSuccess(exit) ? "ok" : "error" })
-)(program))
+    yield* Effect.annotateCurrentSpan({ "realm.generation": published.generation })
+    return { ...published, replicas }
+  },
+  (program) =>
+    timed<Effect.Success<typeof program>, Effect.Error<typeof program>>((exit) =>
+      publishDuration({ outcome: Exit.isSuccess(exit) ? "ok" : "error" })
+    )(program)
+)
 
 const check = Effect.fn("publish.check")(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
   const realms = yield* RealmTable
