@@ -7,6 +7,10 @@ import { describeProblem } from "./problem.ts"
 import { parseServerUrl } from "./quantities.ts"
 import { rootMessage } from "./systemError.ts"
 
+/** Every command that has something to say can say it to programs. */
+export const jsonFlag = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
 /** What every command that talks to a server takes. */
 export const clientFlags = {
   server: Flag.String("server").pipe(
@@ -16,11 +20,7 @@ export const clientFlags = {
     Flag.withDefault("http://localhost:4201"),
     Flag.filterMap(parseServerUrl, () => "an http or https URL, such as http://localhost:4201")
   ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("print the server's JSON answer"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
-  )
+  json: jsonFlag("print the server's JSON answer")
 }
 
 /** What a publish or write has answered: nothing older will do. */

@@ -5,6 +5,7 @@ import { UsageError } from "./CommandFailed.ts"
 import { create } from "./create.ts"
 import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
+import { doctor } from "./doctor.ts"
 import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
 import { presenter } from "./presenter.ts"
@@ -32,6 +33,7 @@ const lockstep = Command.make("lockstep").pipe(
     definitions,
     status,
     verify,
+    doctor,
     warm,
     demo
   ])

@@ -11,6 +11,7 @@ import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { RealmNotFound } from "../domain/errors.ts"
 import { parse as parsePath } from "../domain/ModulePath.ts"
 import { parse as parseUrl, type RealmUrl } from "../domain/RealmUrl.ts"
+import { version } from "../domain/version.ts"
 import { createRealm } from "../lifecycle/create.ts"
 import { Invalidation } from "../lifecycle/Invalidation.ts"
 import { publish } from "../lifecycle/publish.ts"
@@ -109,7 +110,7 @@ const handlers = (publicUrl: RealmUrl) =>
               }))
             })))),
         status: () => status(started),
-        health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId })),
+        health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId, version })),
         metrics: () => Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
       })
     })
