@@ -1,36 +1,35 @@
-import { Context, Effect } from "effect"
-import { TerminalCapabilities } from "effect/cli"
-
 type Paint = (text: string) => string
 
 export interface Colours {
   readonly bold: Paint
-  readonly dim: Paint
   readonly green: Paint
   readonly yellow: Paint
   readonly red: Paint
 }
 
+/** A standard stream, as far as it matters for how something looks there. */
+export interface Screen {
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
+}
+
 const plain: Paint = (text) => text
 const ansi = (code: number): Paint => (text) => text === "" ? "" : `\u001b[${code}m${text}\u001b[0m`
 
-export const noColours: Colours = { bold: plain, dim: plain, green: plain, yellow: plain, red: plain }
-const someColours: Colours = { bold: ansi(1), dim: ansi(2), green: ansi(32), yellow: ansi(33), red: ansi(31) }
+const none: Colours = { bold: plain, green: plain, yellow: plain, red: plain }
+const some: Colours = { bold: ansi(1), green: ansi(32), yellow: ansi(33), red: ansi(31) }
 
-/** For what goes to stdout: colours on a terminal, or where FORCE_COLOR asks for them, and never with NO_COLOR. */
-export const colours: Effect.Effect<Colours> = Effect.map(
-  Effect.context<never>(),
-  (context) => Context.get(context, TerminalCapabilities.TerminalCapabilities).canColor ? someColours : noColours
-)
+const isSet = (value: string | undefined) => value !== undefined && value !== ""
 
-/** The same for stderr, which may be a terminal where stdout is a pipe, and the other way round. */
-export const stderrColours = (env: NodeJS.ProcessEnv, stderr: { readonly isTTY?: boolean }): Colours => {
+/** Whether to colour what is written there: on a terminal, or where FORCE_COLOR asks for it, and never with NO_COLOR. */
+export const canColour = (screen: Screen, env: NodeJS.ProcessEnv = process.env): boolean => {
   const { FORCE_COLOR: force, NO_COLOR: no, TERM: term } = env
-  if (no !== undefined && no !== "") return noColours
-  if (term === "dumb") return noColours
-  const forced = force !== undefined && force !== "" && force !== "0" && force.toLowerCase() !== "false"
-  return forced || stderr.isTTY === true ? someColours : noColours
+  if (isSet(no) || term === "dumb") return false
+  return (isSet(force) && force !== "0" && force?.toLowerCase() !== "false") || screen.isTTY === true
 }
 
-/** Columns of the terminal that stdout is; without one, no bound. */
-export const stdoutWidth = (): number => process.stdout.isTTY ? process.stdout.columns || 80 : Infinity
+/** Each of the two outputs by itself: one may be a terminal where the other is a pipe. */
+export const coloursFor = (screen: Screen, env?: NodeJS.ProcessEnv): Colours => canColour(screen, env) ? some : none
+
+/** Columns of a terminal; elsewhere nothing has to fit. */
+export const widthOf = ({ columns, isTTY }: Screen): number => isTTY === true ? columns || 80 : Infinity

@@ -1,6 +1,6 @@
 import { Console, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
-import { colours, stdoutWidth } from "./colours.ts"
+import { coloursFor, widthOf } from "./colours.ts"
 import { jsonFlag } from "./client.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { describeFindings, summary } from "./doctor/Finding.ts"
@@ -25,7 +25,9 @@ export const doctor = Command.make(
     yield* Console.log(
       json
         ? JSON.stringify({ ok: failed === 0, findings })
-        : `${describeFindings(findings, yield* colours, Math.min(100, stdoutWidth()))}\n\n${summary(findings)}`
+        : `${describeFindings(findings, coloursFor(process.stdout), Math.min(100, widthOf(process.stdout)))}\n\n${
+          summary(findings)
+        }`
     )
     if (failed > 0) {
       return yield* new CommandFailed({
@@ -33,4 +35,14 @@ export const doctor = Command.make(
       })
     }
   })
-).pipe(Command.withDescription("Look at what replicas stand on: the database, the disk, the clocks, the fleet"))
+).pipe(
+  Command.withDescription("Look at what replicas stand on: the database, the disk, the clocks, the fleet"),
+  Command.withExamples([
+    { command: "lockstep doctor", description: "the embedded database of the data directory, while a replica runs" },
+    {
+      command: "lockstep doctor ./realms --database-url postgres://lockstep@db/lockstep",
+      description: "before replicas are started"
+    },
+    { command: "lockstep doctor --json", description: "for a script: exit code 1 where a check failed" }
+  ])
+)

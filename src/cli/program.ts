@@ -1,7 +1,8 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
-import { UsageError } from "./CommandFailed.ts"
+import { coloursFor } from "./colours.ts"
+import { type CommandFailed, UsageError } from "./CommandFailed.ts"
 import { create } from "./create.ts"
 import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
@@ -19,8 +20,18 @@ import { verify } from "./verify.ts"
 import { warm } from "./warm.ts"
 import { worker } from "./worker.ts"
 
-const lockstep = Command.make("lockstep").pipe(
+/** The whole command tree. */
+export const lockstep = Command.make("lockstep").pipe(
   Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
+  Command.withExamples([
+    { command: "lockstep serve ./realms", description: "start a replica; every directory in ./realms is a realm" },
+    { command: "lockstep publish http://localhost:4201/notes/ http://localhost:4201/live/ --wait" },
+    { command: "lockstep doctor", description: "look at what replicas stand on" },
+    {
+      command: "lockstep --completions bash >> ~/.bashrc",
+      description: "complete commands and flags; zsh and fish too"
+    }
+  ]),
   Command.withSubcommands([
     serve,
     worker,
@@ -39,6 +50,11 @@ const lockstep = Command.make("lockstep").pipe(
   ])
 )
 
+/** Of effect's own flags, those that every command has. */
+export const layerBuiltIns = CliConfig.layer({
+  builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+})
+
 // A variable that is set to nothing, as compose files do, is not set.
 const environment = (env: NodeJS.ProcessEnv) =>
   ConfigProvider.fromEnv({
@@ -47,6 +63,11 @@ const environment = (env: NodeJS.ProcessEnv) =>
     )
   })
 
+const describeFailure = ({ hint, message }: CommandFailed): string => {
+  const { bold, red } = coloursFor(process.stderr)
+  return `${red("error:")} ${message}${hint === undefined ? "" : `\n${bold("hint:")} ${hint}`}`
+}
+
 /**
  * The whole command line. It fails with `CommandFailed` (exit 1) or `UsageError` (exit 2), and has told the user by
  * then.
@@ -54,7 +75,7 @@ const environment = (env: NodeJS.ProcessEnv) =>
 export const program = (version: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv) =>
   Command.runWith(lockstep, { version })(args).pipe(
     Effect.catchTags({
-      CommandFailed: (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed),
+      CommandFailed: (failed) => Effect.andThen(Console.error(describeFailure(failed)), failed),
       ShowHelp: ({ errors }) => errors.length === 0 ? Effect.void : new UsageError()
     }),
     // Here, where the logger is ours: a bug's stack trace does not belong on stdout either.
@@ -63,9 +84,7 @@ export const program = (version: string, args: ReadonlyArray<string>, env: NodeJ
       NodeServices.layer,
       layerLogging(),
       CliOutput.layerPresenter(presenter),
-      CliConfig.layer({
-        builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
-      }),
+      layerBuiltIns,
       ConfigProvider.layer(environment(env))
     ))
   )

@@ -1,13 +1,56 @@
 import { CliOutput } from "effect/cli"
+import { coloursFor, widthOf } from "./colours.ts"
 
-/** Left-aligned columns as wide as their widest cell, two spaces apart. */
-export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+const gap = 2
+
+/** No column is made narrower than this. */
+const narrowest = 8
+
+/**
+ * Left-aligned columns as wide as their widest cell, two spaces apart. On a terminal, where that is too wide, the widest
+ * columns give way: a table that wraps is none. A pipe or a file gets everything.
+ */
+export const table = (
+  header: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  width = widthOf(process.stdout),
+  { bold } = coloursFor(process.stdout)
+): string => {
   const lines = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => CliOutput.displayWidth(line[column] ?? ""))))
-  return lines.map((line) =>
-    widths.map((width, column) => {
-      const cell = line[column] ?? ""
+  const widths = fit(
+    header.map((_, column) => Math.max(...lines.map((line) => CliOutput.displayWidth(line[column] ?? "")))),
+    width
+  )
+  return lines.map((line, at) => {
+    const text = widths.map((width, column) => {
+      const cell = clip(line[column] ?? "", width)
       return cell + " ".repeat(width - CliOutput.displayWidth(cell))
-    }).join("  ").trimEnd()
-  ).join("\n")
+    }).join(" ".repeat(gap)).trimEnd()
+    return at === 0 ? bold(text) : text
+  }).join("\n")
+}
+
+const fit = (wanted: ReadonlyArray<number>, width: number): ReadonlyArray<number> => {
+  const widths = [...wanted]
+  let excess = widths.reduce((sum, each) => sum + each, gap * (widths.length - 1)) - width
+  while (excess > 0) {
+    const [widest = 0, next = narrowest] = widths.toSorted((a, b) => b - a)
+    if (widest <= narrowest) break
+    const taken = Math.max(1, Math.min(excess, widest - Math.max(next, narrowest)))
+    widths[widths.indexOf(widest)] = widest - taken
+    excess -= taken
+  }
+  return widths
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
+
+const clip = (cell: string, width: number): string => {
+  if (CliOutput.displayWidth(cell) <= width) return cell
+  let clipped = ""
+  for (const { segment } of graphemes.segment(cell)) {
+    if (CliOutput.displayWidth(clipped + segment) > width - 1) break
+    clipped += segment
+  }
+  return `${clipped}…`
 }
