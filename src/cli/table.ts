@@ -18,17 +18,20 @@ export const table = (
 ): string => {
   const lines = [header, ...rows]
   const widths = fit(
-    header.map((_, column) => Math.max(...lines.map((line) => CliOutput.displayWidth(line[column] ?? "")))),
+    header.map((_, column) => Math.max(...lines.map((line) => widthOfText(line[column] ?? "")))),
     width
   )
   return lines.map((line, at) => {
     const text = widths.map((width, column) => {
       const cell = clip(line[column] ?? "", width)
-      return cell + " ".repeat(width - CliOutput.displayWidth(cell))
+      return cell + " ".repeat(width - widthOfText(cell))
     }).join(" ".repeat(gap)).trimEnd()
     return at === 0 ? bold(text) : text
   }).join("\n")
 }
+
+// Most text is plain, and counting graphemes takes a hundred times as long.
+const widthOfText = (text: string): number => /^[ -~]*$/.test(text) ? text.length : CliOutput.displayWidth(text)
 
 const fit = (wanted: ReadonlyArray<number>, width: number): ReadonlyArray<number> => {
   const widths = [...wanted]
@@ -45,12 +48,25 @@ const fit = (wanted: ReadonlyArray<number>, width: number): ReadonlyArray<number
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
-const clip = (cell: string, width: number): string => {
-  if (CliOutput.displayWidth(cell) <= width) return cell
-  let clipped = ""
-  for (const { segment } of graphemes.segment(cell)) {
-    if (CliOutput.displayWidth(clipped + segment) > width - 1) break
-    clipped += segment
+/** As many graphemes as have room, from this end. */
+const take = (parts: ReadonlyArray<string>, width: number): string => {
+  let taken = ""
+  for (const part of parts) {
+    if (widthOfText(taken + part) > width) break
+    taken += part
   }
-  return `${clipped}…`
+  return taken
+}
+
+/** Text is known by its beginning, and a URL by its end. */
+const clip = (cell: string, width: number): string => {
+  if (widthOfText(cell) <= width) return cell
+  const parts = Array.from(graphemes.segment(cell), ({ segment }) => segment)
+  if (!cell.includes("://")) return `${take(parts, width - 1)}…`
+  let tail: ReadonlyArray<string> = []
+  for (const part of parts.toReversed()) {
+    if (widthOfText([part, ...tail].join("")) > width - 1) break
+    tail = [part, ...tail]
+  }
+  return `…${tail.join("")}`
 }
