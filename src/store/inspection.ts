@@ -1,3 +1,19 @@
+import { PgConnection } from "@effect/sql-pg"
+import type { Redacted } from "effect"
+
+/** One session that nobody else uses. */
+export type Session = PgConnection.PgConnection
+
+/** Opens a session, as replicas open those that listen and lock, until the scope closes. */
+export const open = (url: Redacted.Redacted) =>
+  PgConnection.make({
+    url,
+    applicationName: "lockstep doctor",
+    connectTimeout: "5 seconds",
+    multiplex: false,
+    startupParameters: { statement_timeout: "5000" }
+  })
+
 /**
  * Questions about a database that may be any: unreachable by half, not migrated, behind a pooler. They go over bare
  * connections and change nothing. Numbers travel as text or doubles.

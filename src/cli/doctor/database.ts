@@ -1,4 +1,3 @@
-import type { PgConnection } from "@effect/sql-pg"
 import { Clock, Effect, Schema } from "effect"
 import { latestMigration } from "../../store/migrations.ts"
 import * as inspection from "../../store/inspection.ts"
@@ -10,13 +9,13 @@ const perReplica = 10 + 16 + 1 + 1
 /** Beyond this the wall clocks of two machines tell different stories, in milliseconds. */
 const skewBound = 1000
 
-const ask = <A>(connection: PgConnection.PgConnection, statement: string, schema: Schema.Codec<A, unknown>) =>
+const ask = <A>(connection: inspection.Session, statement: string, schema: Schema.Codec<A, unknown>) =>
   Effect.flatMap(
     connection.query(statement, []),
     ({ rows }) => Schema.decodeEffect(Schema.Array(schema))(rows)
   )
 
-const one = <A>(connection: PgConnection.PgConnection, statement: string, schema: Schema.Codec<A, unknown>) =>
+const one = <A>(connection: inspection.Session, statement: string, schema: Schema.Codec<A, unknown>) =>
   Effect.flatMap(
     ask(connection, statement, schema),
     ([row]) => row === undefined ? Effect.die("PostgreSQL answered without a row") : Effect.succeed(row)
@@ -54,7 +53,7 @@ export const MemberRow = Schema.Struct({
 export type MemberRow = typeof MemberRow.Type
 
 /** What one connection can tell of the server, its settings and its schema, and who the members are. */
-export const examineDatabase = Effect.fnUntraced(function*(connection: PgConnection.PgConnection) {
+export const examineDatabase = Effect.fnUntraced(function*(connection: inspection.Session) {
   const findings: Array<Finding> = []
   const asked = yield* Clock.currentTimeMillis
   const server = yield* one(connection, inspection.server, Server)

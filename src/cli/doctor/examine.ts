@@ -1,9 +1,8 @@
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { PgConnection } from "@effect/sql-pg"
 import { Clock, Effect, Option, Redacted } from "effect"
-import { sessionConfig } from "../../coordination/SessionConfig.ts"
+import * as inspection from "../../store/inspection.ts"
 import { databaseFailure } from "../startupFailure.ts"
 import { examineDatabase } from "./database.ts"
 import { fail, type Finding, warn } from "./Finding.ts"
@@ -32,8 +31,7 @@ export const examine = Effect.fnUntraced(function*({ databaseUrl, dataDir, realm
     ))
     return findings
   }
-  const config = sessionConfig({ url: url.value }, "doctor", { statement_timeout: "5000" })
-  const open = PgConnection.make(config)
+  const open = inspection.open(url.value)
   const examined = yield* Effect.scoped(Effect.gen(function*() {
     const connection = yield* open
     const began = yield* Clock.currentTimeMillis

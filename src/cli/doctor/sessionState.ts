@@ -1,10 +1,9 @@
 import { randomInt, randomUUID } from "node:crypto"
-import { PgConnection } from "@effect/sql-pg"
 import { Clock, Effect, Option, Queue, Schema, type Scope } from "effect"
 import * as inspection from "../../store/inspection.ts"
 import { fail, ok } from "./Finding.ts"
 
-type Open = Effect.Effect<PgConnection.PgConnection, unknown, Scope.Scope>
+type Open = Effect.Effect<inspection.Session, unknown, Scope.Scope>
 
 /** Transactions that take server processes away, so that a pooler has to give another one. */
 const occupants = 6

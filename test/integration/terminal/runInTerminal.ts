@@ -34,7 +34,9 @@ export const run = (
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const { FORCE_COLOR: _, NO_COLOR: __, ...env } = childEnvironment()
+      const env = childEnvironment()
+      delete env["FORCE_COLOR"]
+      delete env["NO_COLOR"]
       const child = spawn(command, [...args], {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...env, TERM: "xterm-256color", ...environment }
