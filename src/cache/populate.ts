@@ -46,8 +46,7 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
     }
     const value = yield* options.compute(key)
     const accepted = yield* options.shared.write(realmUrl, path, contentKey, token, value).pipe(
-      Effect.catch(lost(true)),
-      Effect.withSpan("CoherentCache.write")
+      Effect.catch(lost(true))
     )
     if (!accepted) counters.l2WriteRejected++
     return { value, origin: "computed" } as const

@@ -67,8 +67,8 @@ export const makeReceiver = (
     counters.invalidationsReceived++
     memory.apply(change)
     applied(change.realmUrl, generation, publisher)
-    observed(change, publisher, { at, trace })
     echoes.announce(sender, seedPayloads(change))
+    observed(change, publisher, { at, trace })
   }
 
   const onFileChange = (payload: string, sender: number) => {
