@@ -47,7 +47,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
         publicUrl: options.publicUrl,
         minGeneration: request.headers["x-lockstep-min-generation"]
       }),
-      "RequestedRealm.find"
+      "RequestedRealm.find",
+      // On the way of every routed request: the frame that it is called from is not worth an Error.
+      { captureStackTrace: false }
     )
     const answer = handleRealm(requested, new URLSearchParams(query))
     return yield* isBackground(request.headers["priority"])
