@@ -1,9 +1,7 @@
-import { createRequire } from "node:module"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { program } from "./cli/program.ts"
 import { boundTermination, ignoreClosedPipes, teardown } from "./cli/termination.ts"
-
-const { version }: { readonly version: string } = createRequire(import.meta.url)("../package.json")
+import { version } from "./domain/version.ts"
 
 ignoreClosedPipes()
 boundTermination()

@@ -132,10 +132,10 @@ const management = HttpApiGroup.make("management", { topLevel: true })
   .add(HttpApiEndpoint.get("realms", "/_realms", { success: Realms, error: problem(503) }))
   .add(HttpApiEndpoint.get("status", "/_status", { success: Status }))
   .add(HttpApiEndpoint.get("health", "/_health", {
-    success: Schema.Struct({ status: Schema.Literal("ok"), replicaId: Schema.String })
+    success: Schema.Struct({ status: Schema.Literal("ok"), replicaId: Schema.String, version: Schema.String })
   }))
   .add(HttpApiEndpoint.get("metrics", "/_metrics", {
-    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
   }))
 
 /** What a request does not have the shape for (400), before any handler sees it. */

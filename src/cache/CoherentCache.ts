@@ -1,4 +1,4 @@
-import { Deferred, Effect, Exit, Fiber, type Latch, Option, type Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, type Latch, Option, type Scope, Tracer } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Counters } from "../coordination/Counters.ts"
 import type { Fence } from "../coordination/Fence.ts"
@@ -6,6 +6,7 @@ import type { RealmView } from "../coordination/Generations.ts"
 import type { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
 import { Background } from "../domain/Background.ts"
 import type { DatabaseError } from "../domain/errors.ts"
+import { l1Bytes, l1MaxBytes, liveGauge } from "../domain/Metrics.ts"
 import type { FenceToken } from "../store/CacheTable.ts"
 import { populate } from "./populate.ts"
 
@@ -115,11 +116,14 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
 ): Effect.fn.Return<CoherentCache<K, A, E>, never, R | Scope.Scope> {
   const { counters, sizeOf } = options
   const scope = yield* Effect.scope
-  const context = yield* Effect.context<R>()
+  // A run belongs to the trace of the reader that began it, and not to where the cache was made.
+  const context = Context.omit(Tracer.ParentSpan)(yield* Effect.context<R>()) as Context.Context<R>
   const entries = new LRUCache<string, Entry<A>>({
     maxSize: options.capacityBytes,
     sizeCalculation: (entry, id) => sizeOf(entry.value) + 2 * id.length + 128
   })
+  yield* liveGauge(l1Bytes({ cache: options.flow }), () => entries.calculatedSize)
+  yield* liveGauge(l1MaxBytes({ cache: options.flow }), () => options.capacityBytes)
   const flights = new Map<string, Flight<A, E>>()
   const holds = (made: Fenced, { contentKey, path, view }: K) =>
     made.fence === view.fence && made.contentKey === contentKey && made.fence.holds(made.token, path)

@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache"
 import type { Fence } from "../coordination/Fence.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import type { FileFailure, FileNotFound } from "../domain/errors.ts"
+import { l1Bytes, l1MaxBytes, liveGauge } from "../domain/Metrics.ts"
 import { aliasCandidates } from "../domain/ModulePath.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { RealmFiles, type Stamp } from "../realms/RealmFiles.ts"
@@ -45,7 +46,10 @@ export class SourceCache extends Context.Service<SourceCache, {
           sizeCalculation: (entry, id) => entry.file.bytes.length + 2 * id.length + 256
         })
 
-        const fromDisk = Effect.fnUntraced(function*(view: RealmView, id: string, path: string) {
+        yield* liveGauge(l1Bytes({ cache: "source" }), () => entries.calculatedSize)
+        yield* liveGauge(l1MaxBytes({ cache: "source" }), () => capacityBytes)
+
+        const fromDisk = Effect.fn("SourceCache.fromDisk")(function*(view: RealmView, id: string, path: string) {
           const { canonicalPath, found } = yield* resolve(files, view, path)
           const hash = sha256(found.bytes)
           const file: SourceFile = { canonicalPath, bytes: found.bytes, hash }

@@ -61,6 +61,6 @@ export class SourceMapCache extends Context.Service<SourceMapCache, {
       })
     ).pipe(
       // Nothing is shared with other replicas, so there is nothing to wait for; and readers of maps are no hits of modules.
-      Layer.provide(Layer.merge(PopulateCoordinator.layerNone, Layer.fresh(Counters.layer)))
+      Layer.provide(Layer.merge(PopulateCoordinator.layerNone, Layer.fresh(Counters.layerApart)))
     )
 }

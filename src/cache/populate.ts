@@ -9,7 +9,7 @@ const patienceMillis = 30_000
  * What a miss in L1 costs: look in L2; else be elected and compute; else wait for whoever was. L2 is best effort: when
  * it or the coordination fails, the caller still gets its value (S10).
  */
-export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
+export const populate = Effect.fn("CoherentCache.populate")(function*<K extends CacheKey, A, E, R>(
   options: Options<K, A, E, R>,
   key: K
 ): Effect.fn.Return<Answer<A>, E, R> {
@@ -17,6 +17,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
   const { contentKey, path, view } = key
   const { record } = yield* EventLog
   const { generation, realmUrl } = view.row
+  yield* Effect.annotateCurrentSpan({ "lockstep.flow": options.flow, "realm.url": realmUrl, "module.path": path })
   const tell = (kind: "shared" | "takeover", detail: string) =>
     record({ kind, realmUrl, path, generation, via: "own", detail: `${options.flow}: ${detail}` })
   // Runs of other bytes are no use to this reader: it does not wait for them (S3).
@@ -32,7 +33,8 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     )
 
   const lookUp = options.shared.read(realmUrl, path, contentKey).pipe(
-    Effect.catch(lost(Option.none<A>()))
+    Effect.catch(lost(Option.none<A>())),
+    Effect.withSpan("CoherentCache.lookUp")
   )
 
   const work = Effect.gen(function*() {
@@ -53,7 +55,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
     )
     if (!accepted) counters.l2WriteRejected++
     return { value, origin: "computed" } as const
-  })
+  }).pipe(Effect.withSpan("CoherentCache.work"))
 
   const found = yield* lookUp
   if (Option.isSome(found)) {
@@ -97,7 +99,7 @@ export const populate = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>
       return answer
     }
     waited = true
-    yield* Fiber.join(ended)
+    yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
     const row = yield* lookUp
     if (Option.isSome(row)) {
       counters.joined++

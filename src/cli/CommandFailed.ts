@@ -1,8 +1,9 @@
 import { Runtime, Schema } from "effect"
 
-/** A command that could not do its work (exit 1). The message says in one line what is wrong and what to do. */
+/** A command that could not do its work (exit 1). The message says in one line what is wrong; a hint, what to do next. */
 export class CommandFailed extends Schema.TaggedError<CommandFailed>("lockstep/cli/CommandFailed")("CommandFailed", {
-  message: Schema.String
+  message: Schema.String,
+  hint: Schema.optionalKey(Schema.String)
 }) {
   // The program prints the message itself, without a stack trace.
   override readonly [Runtime.errorReported] = false

@@ -3,9 +3,13 @@ import { Config, Console, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { CommandFailed } from "./CommandFailed.ts"
-import { describeProblem } from "./problem.ts"
+import { describeProblem, hintFor } from "./problem.ts"
 import { parseServerUrl } from "./quantities.ts"
 import { rootMessage } from "./systemError.ts"
+
+/** Every command that has something to say can say it to programs. */
+export const jsonFlag = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
 
 /** What every command that talks to a server takes. */
 export const clientFlags = {
@@ -16,11 +20,7 @@ export const clientFlags = {
     Flag.withDefault("http://localhost:4201"),
     Flag.filterMap(parseServerUrl, () => "an http or https URL, such as http://localhost:4201")
   ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("print the server's JSON answer"),
-    Flag.withoutNegation,
-    Flag.withDefault(false)
-  )
+  json: jsonFlag("print the server's JSON answer")
 }
 
 /** What a publish or write has answered: nothing older will do. */
@@ -56,7 +56,13 @@ export const sendShared = Effect.fnUntraced(function*(server: string, request: H
     ),
     Effect.timeoutOrElse({
       duration: answerDeadline,
-      orElse: () => Effect.fail(new CommandFailed({ message: `${server} did not answer within ${answerDeadline}` }))
+      orElse: () =>
+        Effect.fail(
+          new CommandFailed({
+            message: `${server} did not answer within ${answerDeadline}`,
+            hint: "it may still be at it: \"lockstep status\" and \"lockstep realms\" tell; then try again"
+          })
+        )
     })
   )
 })
@@ -67,10 +73,16 @@ export const layerClient = NodeHttpClient.layerNodeHttp
 export const send = (server: string, request: HttpClientRequest.HttpClientRequest) =>
   Effect.provide(sendShared(server, request), layerClient)
 
+/** What a command fails with when the server refuses. */
+export const refused = (status: number, body: string): CommandFailed => {
+  const hint = hintFor(status, body)
+  return new CommandFailed({ message: describeProblem(status, body), ...(hint === undefined ? {} : { hint }) })
+}
+
 /** The JSON body of a request that must succeed. A problem that the server tells of is the command's failure. */
 const ask = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
   const { body, status } = yield* send(server, request)
-  if (status >= 400) return yield* new CommandFailed({ message: describeProblem(status, body) })
+  if (status >= 400) return yield* refused(status, body)
   return body
 })
 
@@ -96,5 +108,9 @@ export const print = <A>(
 export const decodeAnswer = <A>(server: string, body: string, schema: Schema.Codec<A, unknown>) =>
   Effect.mapError(
     Schema.decodeEffect(Schema.fromJsonString(schema))(body),
-    () => new CommandFailed({ message: `what answers at ${server} is no Lockstep server of this version` })
+    () =>
+      new CommandFailed({
+        message: `what answers at ${server} is no Lockstep server of this version`,
+        hint: "name a replica, or what stands in front of the replicas, with --server or LOCKSTEP_SERVER"
+      })
   )

@@ -26,4 +26,13 @@ export const create = Command.make(
     })
     yield* print(flags, body, Created, ({ generation, realmURL }) => `created ${realmURL} (generation ${generation})`)
   })
-).pipe(Command.withDescription("Make a source realm"))
+).pipe(
+  Command.withDescription("Make a source realm"),
+  Command.withExamples([
+    { command: "lockstep create notes", description: "an empty source realm" },
+    {
+      command: "lockstep create notes --from ./drafts/notes",
+      description: "with a copy of a directory of the server's machine"
+    }
+  ])
+)

@@ -43,7 +43,19 @@ export const definitions = Command.make(
     }
     if (!json) yield* Console.log(describeDefinitions(answer))
   })
-).pipe(Command.withDescription("Show what a module exports, with inherited members"))
+).pipe(
+  Command.withDescription("Show what a module exports, with inherited members"),
+  Command.withExamples([
+    {
+      command: "lockstep definitions http://localhost:4201/notes/person",
+      description: "everything that a module exports"
+    },
+    {
+      command: "lockstep definitions http://localhost:4201/notes/person Person",
+      description: "one export, with its members"
+    }
+  ])
+)
 
 /** The realm that the module lies in, among those that are served. */
 const realmOf = Effect.fnUntraced(function*(server: string, module: string) {

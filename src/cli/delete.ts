@@ -13,4 +13,9 @@ export const deleteRealm = Command.make(
     const body = yield* post(flags.server, "/_delete-realm", { realmURL: url })
     yield* print(flags, body, Retired, ({ realmURL, replicas }) => `deleted ${realmURL} ${acknowledged(replicas)}`)
   })
-).pipe(Command.withDescription("Delete a realm and its files"))
+).pipe(
+  Command.withDescription("Delete a realm and its files"),
+  Command.withExamples([
+    { command: "lockstep delete http://localhost:4201/notes/", description: "a source realm goes with its files" }
+  ])
+)

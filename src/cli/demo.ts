@@ -16,4 +16,9 @@ export const demo = Command.make("demo", { config: configFlag }, () =>
       orElse: () => Effect.fail(new CommandFailed({ message: `the demonstration did not end within ${deadline}` }))
     }),
     Effect.provide(NodeHttpClient.layerNodeHttp)
-  )).pipe(Command.withDescription("Show two replicas publish without a stale byte, in a temporary directory"))
+  )).pipe(
+    Command.withDescription("Show two replicas publish without a stale byte, in a temporary directory"),
+    Command.withExamples([
+      { command: "lockstep demo" }
+    ])
+  )

@@ -1,5 +1,6 @@
-import { Console, Context, Effect } from "effect"
+import { Console, Effect } from "effect"
 import { CliOutput } from "effect/cli"
+import { canColour, coloursFor } from "./colours.ts"
 
 /**
  * Help goes to stdout, as asked for. A wrong command line gets what is wrong and the usage on stderr, not the whole
@@ -7,10 +8,12 @@ import { CliOutput } from "effect/cli"
  */
 export const presenter: CliOutput.Presenter = {
   present: Effect.fnUntraced(function*(event) {
-    if (event._tag !== "InvalidInvocation") return yield* CliOutput.defaultPresenter.present(event)
-    const context = yield* Effect.context<never>()
-    const formatter = Context.get(context, CliOutput.Formatter)
-    for (const error of event.errors) yield* Console.error(`error: ${formatter.formatCliError(error)}`)
+    const formatter = CliOutput.defaultFormatter({ colors: canColour(process.stdout) })
+    if (event._tag !== "InvalidInvocation") {
+      return yield* Effect.provideService(CliOutput.defaultPresenter.present(event), CliOutput.Formatter, formatter)
+    }
+    const { red } = coloursFor(process.stderr)
+    for (const error of event.errors) yield* Console.error(`${red("error:")} ${formatter.formatCliError(error)}`)
     yield* Console.error(`usage: ${event.helpDoc.usage}\nSee: ${event.commandPath.join(" ")} --help`)
   })
 }

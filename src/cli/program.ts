@@ -1,11 +1,13 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
-import { UsageError } from "./CommandFailed.ts"
+import { coloursFor } from "./colours.ts"
+import { type CommandFailed, UsageError } from "./CommandFailed.ts"
 import { configured, CurrentConfig } from "./config/configured.ts"
 import { create } from "./create.ts"
 import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
+import { doctor } from "./doctor.ts"
 import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
 import { presenter } from "./presenter.ts"
@@ -19,8 +21,18 @@ import { verify } from "./verify.ts"
 import { warm } from "./warm.ts"
 import { worker } from "./worker.ts"
 
-const lockstep = Command.make("lockstep").pipe(
+/** The whole command tree. */
+export const lockstep = Command.make("lockstep").pipe(
   Command.withDescription("Serves transpiled ES modules from many replicas as if they were one."),
+  Command.withExamples([
+    { command: "lockstep serve ./realms", description: "start a replica; every directory in ./realms is a realm" },
+    { command: "lockstep publish http://localhost:4201/notes/ http://localhost:4201/live/ --wait" },
+    { command: "lockstep doctor", description: "look at what replicas stand on" },
+    {
+      command: "lockstep --completions bash >> ~/.bashrc",
+      description: "complete commands and flags; zsh and fish too"
+    }
+  ]),
   Command.withSubcommands([
     serve,
     worker,
@@ -33,10 +45,16 @@ const lockstep = Command.make("lockstep").pipe(
     definitions,
     status,
     verify,
+    doctor,
     warm,
     demo
   ])
 )
+
+/** Of effect's own flags, those that every command has. */
+export const layerBuiltIns = CliConfig.layer({
+  builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+})
 
 // A variable that is set to nothing, as compose files do, is not set.
 const environment = (env: NodeJS.ProcessEnv) =>
@@ -48,6 +66,10 @@ const environment = (env: NodeJS.ProcessEnv) =>
 
 // Names alone: a value may be secret.
 const flagNames = (flags: ReadonlyArray<string>) => flags.map((flag) => flag.split("=", 1)[0]).join(" ")
+const describeFailure = ({ hint, message }: CommandFailed): string => {
+  const { bold, red } = coloursFor(process.stderr)
+  return `${red("error:")} ${message}${hint === undefined ? "" : `\n${bold("hint:")} ${hint}`}`
+}
 
 /**
  * The whole command line. It fails with `CommandFailed` (exit 1) or `UsageError` (exit 2), and has told the user by
@@ -63,16 +85,14 @@ export const program = (version: string, args: ReadonlyArray<string>, env: NodeJ
       }),
       Effect.provideService(CurrentConfig, config)
     )).pipe(
-      Effect.catchTag("CommandFailed", (failed) => Effect.andThen(Console.error(`error: ${failed.message}`), failed)),
+      Effect.catchTag("CommandFailed", (failed) => Effect.andThen(Console.error(describeFailure(failed)), failed)),
       // Here, where the logger is ours: a bug's stack trace does not belong on stdout either.
       Effect.tapDefect((defect) => Effect.logFatal("This is a bug in Lockstep", defect)),
       Effect.provide(Layer.mergeAll(
         NodeServices.layer,
-        layerLogging,
+        layerLogging(),
         CliOutput.layerPresenter(presenter),
-        CliConfig.layer({
-          builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
-        }),
+        layerBuiltIns,
         ConfigProvider.layer(environment(env))
       ))
     )

@@ -1,17 +1,25 @@
-const width = 30
+const longest = 30
+const shortest = 4
 
-/** Progress on a terminal, on one line that is written again and again; nothing anywhere else. */
-export const makeBar = (
-  terminal: { readonly isTTY?: boolean; readonly write: (text: string) => unknown },
-  what: string
-) => {
+interface Terminal {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  readonly write: (text: string) => unknown
+}
+
+/** Progress on a terminal, on one line that is written again and again and fits; nothing anywhere else. */
+export const makeBar = (terminal: Terminal, what: string, term = process.env["TERM"]) => {
   let shown = false
   return {
     show: (done: number, total: number) => {
-      if (terminal.isTTY !== true || total === 0) return
+      if (terminal.isTTY !== true || term === "dumb" || total === 0) return
       shown = true
+      const text = ` ${done} of ${total} ${what}`
+      const columns = terminal.columns || 80
+      const width = Math.max(shortest, Math.min(longest, columns - text.length - 1))
       const filled = Math.round(width * Math.min(1, done / total))
-      terminal.write(`\r\u001b[2K${"█".repeat(filled)}${"░".repeat(width - filled)} ${done} of ${total} ${what}`)
+      // A line that wraps could not be written again.
+      terminal.write(`\r\u001b[2K${`${"█".repeat(filled)}${"░".repeat(width - filled)}${text}`.slice(0, columns - 1)}`)
     },
     clear: () => {
       if (shown) terminal.write("\r\u001b[2K")

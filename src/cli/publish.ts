@@ -29,4 +29,16 @@ export const publish = Command.make(
         (wait ? ", ready" : "")
     )
   })
-).pipe(Command.withDescription("Serve a snapshot of a source realm under another URL"))
+).pipe(
+  Command.withDescription("Serve a snapshot of a source realm under another URL"),
+  Command.withExamples([
+    {
+      command: "lockstep publish http://localhost:4201/notes/ http://localhost:4201/published/notes/ --wait",
+      description: "return when it is rendered as well"
+    },
+    {
+      command: "lockstep publish http://localhost:4201/notes/ http://localhost:4201/published/notes/ --json",
+      description: "for a script"
+    }
+  ])
+)

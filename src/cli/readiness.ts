@@ -1,8 +1,7 @@
 import { Effect, Option, Schedule, Schema } from "effect"
 import { HttpClientRequest } from "effect/http"
-import { send } from "./client.ts"
+import { refused, send } from "./client.ts"
 import { CommandFailed } from "./CommandFailed.ts"
-import { describeProblem } from "./problem.ts"
 import { makeBar } from "./progressBar.ts"
 
 /** How long a command waits for renderings. */
@@ -30,7 +29,7 @@ export const ready = Effect.fnUntraced(function*(
   yield* send(server, question).pipe(
     Effect.flatMap(({ body, status }) => {
       if (status === 200) return Effect.succeed(true)
-      if (status !== 503) return Effect.fail(new CommandFailed({ message: describeProblem(status, body) }))
+      if (status !== 503) return Effect.fail(refused(status, body))
       const now = Option.getOrUndefined(decodeProgress(body))
       if (now?.state === "dead") {
         return Effect.fail(
@@ -47,7 +46,8 @@ export const ready = Effect.fnUntraced(function*(
       orElse: () =>
         Effect.fail(
           new CommandFailed({
-            message: `${realmURL} is at generation ${generation}, but was not ready within ${readyDeadline}${progress}`
+            message: `${realmURL} is at generation ${generation}, but was not ready within ${readyDeadline}${progress}`,
+            hint: "rendering goes on: \"lockstep status\" shows its job, and why it fails if it does"
           })
         )
     }),

@@ -11,7 +11,13 @@ export const realms = Command.make(
   Effect.fnUntraced(function*(flags) {
     yield* print(flags, yield* get(flags.server, "/_realms"), Realms, describeRealms)
   })
-).pipe(Command.withDescription("List the realms that are served"))
+).pipe(
+  Command.withDescription("List the realms that are served"),
+  Command.withExamples([
+    { command: "lockstep realms" },
+    { command: "lockstep realms --json", description: "for a script" }
+  ])
+)
 
 export const describeRealms = ({ realms }: typeof Realms.Type): string =>
   realms.length === 0

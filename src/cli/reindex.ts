@@ -26,4 +26,9 @@ export const reindex = Command.make(
       `${wait ? "rendered" : "a reindex waits of"} ${answer.realmURL} at generation ${answer.generation}`
     )
   })
-).pipe(Command.withDescription("Render a realm's instances again where they or their modules have changed"))
+).pipe(
+  Command.withDescription("Render a realm's instances again where they or their modules have changed"),
+  Command.withExamples([
+    { command: "lockstep reindex http://localhost:4201/published/notes/ --wait" }
+  ])
+)

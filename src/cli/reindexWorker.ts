@@ -1,8 +1,10 @@
 import * as fs from "node:fs/promises"
+import { hostname } from "node:os"
 import * as path from "node:path"
 import { Console, Effect, Layer, Option, type Redacted } from "effect"
 import { layerWorkerProgram } from "../Lockstep.ts"
 import { CommandFailed } from "./CommandFailed.ts"
+import { type ObservabilityOptions, observed } from "./observed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { embeddedDatabase } from "./replica.ts"
@@ -21,7 +23,7 @@ const hasDatabase = (dataDir: string) => {
   })
 }
 
-export interface WorkerFlags {
+export interface WorkerFlags extends ObservabilityOptions {
   readonly databaseUrl: Option.Option<Redacted.Redacted>
   readonly dataDir: string
   readonly prerenderer: "isolated" | "chromium"
@@ -29,7 +31,10 @@ export interface WorkerFlags {
 }
 
 /** A reindex worker that serves nothing, until it is interrupted: what it was at goes back to the queue. */
-export const reindexWorker = Effect.fnUntraced(function*(flags: WorkerFlags) {
+export const reindexWorker = (flags: WorkerFlags) =>
+  takeJobs(flags).pipe(observed(`worker-${hostname()}-${process.pid}`, flags))
+
+const takeJobs = Effect.fnUntraced(function*(flags: WorkerFlags) {
   const url = yield* Option.match(flags.databaseUrl, {
     onNone: () =>
       Effect.andThen(

@@ -6,6 +6,7 @@ import { layerProgram } from "../Lockstep.ts"
 import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
 import { CurrentConfig, presetOf } from "./config/configured.ts"
+import { observed } from "./observed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
@@ -17,7 +18,12 @@ import { whatToOpen } from "./whatToOpen.ts"
  * One replica, from its directories to its last connection, until it is interrupted. What is acquired first is released
  * last: requests are drained, then the services end, then their connections, then the embedded database.
  */
-export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
+export const replica = (flags: ServeOptions) => {
+  const replicaId = Option.getOrElse(flags.replicaId, () => `${hostname()}-${process.pid}`)
+  return serve(replicaId, flags).pipe(observed(replicaId, flags))
+}
+
+const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions) {
   const { host, publicUrl, trustProxy } = flags
   const config = yield* CurrentConfig
   const directories = yield* prepareDirectories(
@@ -34,7 +40,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     publicUrl,
     realmsDir: directories.realmsDir,
     versionsDir: directories.versionsDir,
-    replicaId: Option.getOrElse(flags.replicaId, () => `${hostname()}-${process.pid}`),
+    replicaId,
     advertiseUrl: Option.getOrElse(flags.advertiseUrl, () => ownAddress(host, reserved.port)),
     leaseMillis: Duration.toMillis(flags.lease),
     cacheBytes: flags.cacheBytes,

@@ -1,5 +1,6 @@
 import { Config, Redacted } from "effect"
 import { Argument, type Command, Flag } from "effect/cli"
+import { observabilityFlags } from "./observabilityFlags.ts"
 import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseServerUrls, parseSize } from "./quantities.ts"
 
 // A flag wins over its environment variable, which wins over the default.
@@ -54,7 +55,14 @@ export const configFlag = text(
 ).pipe(Flag.optional)
 
 /** What `lockstep worker` takes. */
-export const workerFlags = { databaseUrl, dataDir, prerenderer, replicaUrls, config: configFlag }
+export const workerFlags = {
+  databaseUrl,
+  dataDir,
+  prerenderer,
+  replicaUrls,
+  config: configFlag,
+  ...observabilityFlags
+}
 
 /** What `lockstep serve` takes. */
 export const serveFlags = {
@@ -143,6 +151,7 @@ export const serveFlags = {
     Flag.optional
   ),
   jsxImportSource: text("jsx-import-source", "NAME", "where JSX comes from (react)").pipe(Flag.withDefault("react")),
+  ...observabilityFlags,
   transpileTimeout: duration("transpile-timeout", "20s", "how long one module may take to transpile")
 }
 

@@ -11,7 +11,12 @@ export const status = Command.make(
   Effect.fnUntraced(function*(flags) {
     yield* print(flags, yield* get(flags.server, "/_status"), Status, describeStatus)
   })
-).pipe(Command.withDescription("Show what a replica has done, and the fleet that it belongs to"))
+).pipe(
+  Command.withDescription("Show what a replica has done, and the fleet that it belongs to"),
+  Command.withExamples([
+    { command: "lockstep status --server http://10.0.0.5:4201", description: "one replica, by its own address" }
+  ])
+)
 
 export const describeStatus = (status: typeof Status.Type): string => {
   const { applied, jobs, mounted, replicaId, replicas, uptimeSeconds, ...counters } = status

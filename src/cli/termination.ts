@@ -7,6 +7,9 @@ const drainDeadline = "8500 millis"
 // Of Ctrl-C a terminal tells npm and its child, and npm tells the child again: two signals, one wish.
 const sameWish = "1 second"
 
+// What a command that a signal has ended says to its shell; a server, for which that is success, has set its exit code.
+let killedBy: number | undefined
+
 /**
  * Bounds what follows the first SIGINT or SIGTERM, which the runtime turns into an interruption: whatever still runs
  * after 9.5 s is abandoned, and a second signal ends the process at once.
@@ -17,6 +20,9 @@ export const boundTermination = () => {
   const onSignal = (signal: "SIGINT" | "SIGTERM") => {
     const killed = 128 + constants.signals[signal]
     signals += 1
+    killedBy ??= killed
+    // Only what drains, a server, is started by npm and has that much to lose.
+    impatient ||= signals > 1 && process.exitCode === undefined
     if (impatient) process.exit(killed)
     if (signals > 1) return
     Effect.runFork(Effect.gen(function*() {
@@ -33,7 +39,7 @@ export const boundTermination = () => {
 /** Like the runtime's own, but a command that is interrupted may have set `process.exitCode`: for `serve` a signal is success. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    ? onExit(Number(process.exitCode ?? 130))
+    ? onExit(Number(process.exitCode ?? killedBy ?? 130))
     : Runtime.defaultTeardown(exit, onExit)
 
 /** A reader that goes away (`lockstep realms | head -1`) is no failure. */

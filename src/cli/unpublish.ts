@@ -13,4 +13,9 @@ export const unpublish = Command.make(
     const body = yield* post(flags.server, "/_unpublish-realm", { publishedRealmURL: url })
     yield* print(flags, body, Retired, ({ realmURL, replicas }) => `unpublished ${realmURL} ${acknowledged(replicas)}`)
   })
-).pipe(Command.withDescription("Take a published realm down; its source stays"))
+).pipe(
+  Command.withDescription("Take a published realm down; its source stays"),
+  Command.withExamples([
+    { command: "lockstep unpublish http://localhost:4201/published/notes/" }
+  ])
+)

@@ -47,7 +47,15 @@ export const verify = Command.make(
     ).pipe(Effect.provide(NodeHttpClient.layerNodeHttp))
     yield* report(probe, json)
   })
-).pipe(Command.withDescription("Check a live fleet for stale answers, from outside, with realms of its own"))
+).pipe(
+  Command.withDescription("Check a live fleet for stale answers, from outside, with realms of its own"),
+  Command.withExamples([
+    {
+      command: "lockstep verify --server http://10.0.0.5:4201 --server http://10.0.0.6:4201 --duration 5m",
+      description: "name every replica by its own address"
+    }
+  ])
+)
 
 const makeProbe = Effect.fnUntraced(function*(servers: ReadonlyArray<string>, history: History) {
   const [first = ""] = servers

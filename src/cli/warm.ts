@@ -3,7 +3,15 @@ import { Argument, Command, Flag } from "effect/cli"
 import { HttpClientRequest } from "effect/http"
 import { backgroundPriority } from "../domain/Background.ts"
 import { encode, isExecutable } from "../domain/ModulePath.ts"
-import { clientFlags, minGenerationFlag, tokenHeader, decodeAnswer, layerClient, sendShared } from "./client.ts"
+import {
+  clientFlags,
+  minGenerationFlag,
+  tokenHeader,
+  decodeAnswer,
+  layerClient,
+  refused,
+  sendShared
+} from "./client.ts"
 import { urlArgument } from "./urlArgument.ts"
 import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem } from "./problem.ts"
@@ -35,7 +43,12 @@ export const warm = Command.make(
     const result = yield* warmAll(server, new URL(url), concurrency, tokenHeader(minGeneration))
     yield* Console.log(json ? JSON.stringify({ url, ...result }) : describe(url, result))
   }, Effect.provide(layerClient))
-).pipe(Command.withDescription("Make every module of a realm, so that its next readers need not wait"))
+).pipe(
+  Command.withDescription("Make every module of a realm, so that its next readers need not wait"),
+  Command.withExamples([
+    { command: "lockstep warm http://localhost:4201/published/notes/" }
+  ])
+)
 
 type Token = ReturnType<typeof tokenHeader>
 
@@ -74,7 +87,7 @@ const list = (
 ): Effect.Effect<ReadonlyArray<string>, CommandFailed, Effect.Services<ReturnType<typeof sendShared>>> =>
   Effect.gen(function*() {
     const { body, status } = yield* sendShared(server, question(directory, "application/json", token))
-    if (status !== 200) return yield* new CommandFailed({ message: describeProblem(status, body) })
+    if (status !== 200) return yield* refused(status, body)
     const { entries } = yield* decodeAnswer(server, body, Listing)
     const files = entries.filter(({ kind, name }) => kind === "file" && isModule(name))
     const below = yield* Effect.forEach(

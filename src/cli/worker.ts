@@ -15,4 +15,12 @@ export const worker = Command.make(
       }),
       ({ reindexWorker }) => reindexWorker(flags)
     )
-).pipe(Command.withDescription("Render published realms, without serving any: take reindex jobs alone"))
+).pipe(
+  Command.withDescription("Render published realms, without serving any: take reindex jobs alone"),
+  Command.withExamples([
+    {
+      command: "lockstep worker --database-url postgres://lockstep@db/lockstep",
+      description: "render on a machine that serves nothing; start the replicas with --no-worker"
+    }
+  ])
+)

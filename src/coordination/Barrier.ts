@@ -1,8 +1,8 @@
-import { Clock, Context, Deferred, Effect, Layer, Metric, Result, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Metric, Option, Result, Schema, type Tracer } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
+import { invalidationDelay, publishBarrier, timed } from "../domain/Metrics.ts"
 import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Change, Generations, type Messages } from "./Generations.ts"
-import { invalidationDelay, publishBarrier } from "./histograms.ts"
 import { drift, Lease } from "./Lease.ts"
 import { Notifications } from "./Notifications.ts"
 
@@ -21,6 +21,8 @@ interface Watch {
   /** Members still waited for; undefined until they have been read. */
   waiting: Set<string> | undefined
   readonly done: Deferred.Deferred<void>
+  /** Where acknowledgements are noted, if anybody traces. */
+  readonly span: Option.Option<Tracer.Span>
 }
 
 /** The payload of `lockstep_acks`: the member's boot, and realms with the generation it has applied. */
@@ -55,11 +57,17 @@ export class Barrier extends Context.Service<Barrier, {
       const clock = yield* Clock.Clock
       const monotonicNow = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
       const acknowledged = (watch: Watch, bootId: string) => {
-        if (!watch.acked.has(bootId)) watch.acked.set(bootId, monotonicNow())
+        // A member may say so twice: having heard of the change, and having caught up.
+        const first = !watch.acked.has(bootId)
+        if (first) watch.acked.set(bootId, monotonicNow())
+        if (first && Option.isSome(watch.span)) {
+          watch.span.value.event("acknowledged", clock.currentTimeNanosUnsafe(), { "lockstep.boot": bootId })
+        }
         if (watch.waiting?.delete(bootId) === true && watch.waiting.size === 0) {
           Deferred.doneUnsafe(watch.done, Effect.void)
         }
       }
+
       yield* notifications.subscribe((event) => {
         if (event._tag !== "Message" || event.message.channel !== "lockstep_acks" || watches.size === 0) return
         const decoded = decodePayload(event.message.payload)
@@ -135,7 +143,8 @@ export class Barrier extends Context.Service<Barrier, {
           acked: new Map(),
           since: yield* monotonic,
           waiting: undefined,
-          done: Deferred.makeUnsafe()
+          done: Deferred.makeUnsafe(),
+          span: yield* Effect.option(Effect.currentSpan)
         }
         // Listening begins before the announcement: an early acknowledgement is not lost.
         yield* listen(change.realmUrl, watch)
@@ -150,17 +159,11 @@ export class Barrier extends Context.Service<Barrier, {
         return yield* settle(watch, members, patience)
       }, Effect.scoped)
 
-      const measured = Effect.fnUntraced(function*<A, E>(confirming: Effect.Effect<A, E>) {
-        const began = yield* monotonic
-        const confirmed = yield* confirming
-        yield* Metric.update(publishBarrier, ((yield* monotonic) - began) / 1000)
-        return confirmed
-      })
-
       return Barrier.of({
         confirm: (change, ...together) =>
-          Effect.withSpan(measured(tell(change, Infinity, together)), "Barrier.confirm"),
-        announce: (change, ...together) => Effect.withSpan(tell(change, courtesyMillis, together), "Barrier.announce")
+          Effect.withSpan(measured("all", tell(change, Infinity, together)), "Barrier.confirm"),
+        announce: (change, ...together) =>
+          Effect.withSpan(measured("soon", tell(change, courtesyMillis, together)), "Barrier.announce")
       })
     })
   )
@@ -168,3 +171,11 @@ export class Barrier extends Context.Service<Barrier, {
 
 /** How long a write that did not ask for certainty waits for slow replicas. */
 const courtesyMillis = 250
+
+const measured = (wait: "all" | "soon", told: Effect.Effect<Acknowledgement, DatabaseError>) =>
+  timed<Acknowledgement, DatabaseError>((exit) =>
+    Exit.isFailure(exit) ? undefined : publishBarrier({
+      wait,
+      outcome: exit.value.acked === exit.value.live ? "acknowledged" : "waited_out"
+    })
+  )(told)

@@ -1,8 +1,10 @@
 import { Clock, Context, Deferred, Effect, Exit, Layer, type Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import { RealmTable } from "../store/RealmTable.ts"
-import { makeReceiver, messagesOf } from "./changeMessages.ts"
+import { makeReceiver, messagesOf, type Observer } from "./changeMessages.ts"
+import { makeObserver } from "./observeChanges.ts"
 import { Counters } from "./Counters.ts"
 import { EventLog } from "./EventLog.ts"
 import { Lease } from "./Lease.ts"
@@ -54,7 +56,19 @@ export class Generations extends Context.Service<Generations, {
         const memory = new RealmMemory(counters)
         const { record } = yield* EventLog
         const { bootId, replicaId } = lease.self
-        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge, { record, bootId }))
+        const measured = yield* makeObserver
+        const observer: Observer = {
+          heard: (change, origin) => {
+            // Its own changes a replica has recorded when it applied them.
+            if (origin.publisher === bootId) return
+            measured(change, origin)
+            record({ kind: "invalidation", ...change, via: "notification", by: origin.replica })
+          },
+          heardRaw: (realmUrl, paths) => record({ kind: "invalidation", realmUrl, paths, via: "notification" }),
+          caughtUp: (realmUrl, generation) =>
+            record({ kind: "invalidation", realmUrl, generation, paths: "*", via: "catch-up" })
+        }
+        yield* notifications.subscribe(makeReceiver(memory, counters, lease.acknowledge, observer))
         const read = yield* makeBatchedRead(realms, memory)
 
         const ask = (urls: ReadonlyArray<RealmUrl>) =>
@@ -113,8 +127,15 @@ export class Generations extends Context.Service<Generations, {
               memory.apply(change)
               record({ kind: "invalidation", ...change, via: "own" })
             }),
-          broadcast: (change, ...together) =>
-            notifications.notify([...messagesOf(change, bootId, replicaId), ...together]),
+          broadcast: Effect.fnUntraced(function*(change: Change, ...together: Messages) {
+            const origin = {
+              publisher: bootId,
+              replica: replicaId,
+              at: yield* Clock.currentTimeMillis,
+              trace: yield* TraceContext.current
+            }
+            yield* notifications.notify([...messagesOf(change, origin), ...together])
+          }),
           applied: Effect.sync(() => memory.applied())
         })
       })

@@ -1,4 +1,5 @@
 import { Clock, Context, Deferred, Duration, Effect, Layer, Queue, Schedule, type Scope } from "effect"
+import { leaseAge, leaseHeld, leaseLength, liveGauge } from "../domain/Metrics.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type ReplicaRow, ReplicaTable } from "../store/ReplicaTable.ts"
 import { Counters } from "./Counters.ts"
@@ -60,6 +61,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   let wallUntil = -Infinity
   let held = false
   let heardAt = 0
+  const startedAt = clock.currentTimeMillisUnsafe()
   const isHeld = () => {
     if (monotonic() < until && clock.currentTimeMillisUnsafe() < wallUntil) return true
     if (held) {
@@ -69,6 +71,10 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
     }
     return false
   }
+
+  yield* liveGauge(leaseHeld, () => isHeld() ? 1 : 0)
+  yield* liveGauge(leaseLength, () => self.leaseMillis / 1000)
+  yield* liveGauge(leaseAge, () => (clock.currentTimeMillisUnsafe() - Math.max(heardAt, startedAt)) / 1000)
 
   // What the last catch-up of this database, timeline and incarnation saw; it outlives the session.
   let position: Pick<CatchUp, "identity" | "cursor"> | undefined

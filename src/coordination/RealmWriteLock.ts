@@ -16,7 +16,7 @@ const withPatience = <A, E, R>(realmUrl: RealmUrl, acquire: Effect.Effect<A, E, 
   Effect.timeoutOrElse(acquire, {
     duration: patience,
     orElse: () => Effect.fail(new LockTimeout({ realmUrl, waitedMs: patience }))
-  })
+  }).pipe(Effect.withSpan("RealmWriteLock.acquire"))
 
 const inOrder = (realmUrls: ReadonlyArray<RealmUrl>) => Array.from(new Set(realmUrls)).sort()
 

@@ -2,12 +2,16 @@ import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Queue, Schedule, type Scope } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import { JobTable } from "../store/JobTable.ts"
 import { Notifications } from "./Notifications.ts"
 
 /** Work for the reindex worker, durable in PostgreSQL. What is offered inside a transaction is committed with it. */
 export class ReindexQueue extends Context.Service<ReindexQueue, {
-  /** Asks for a reindex of this generation. It supersedes an older one of the same realm that still waits. */
+  /**
+   * Asks for a reindex of this generation. It supersedes an older one of the same realm that still waits, and belongs to
+   * the caller's trace, whichever worker takes it.
+   */
   readonly enqueue: (realmUrl: RealmUrl, generation: number) => Effect.Effect<void, DatabaseError>
   /** The same and wakes a worker, unless such a job waits, runs or is dead: for whoever finds a rendering missing. */
   readonly ensure: (realmUrl: RealmUrl, generation: number) => Effect.Effect<void, DatabaseError>
@@ -24,7 +28,8 @@ export class ReindexQueue extends Context.Service<ReindexQueue, {
       const wake = (realmUrl: RealmUrl) =>
         Effect.ignore(notifications.notify([{ channel: "lockstep_jobs", payload: realmUrl }]))
       return ReindexQueue.of({
-        enqueue: (realmUrl, generation) => jobs.enqueue("reindex", realmUrl, generation),
+        enqueue: (realmUrl, generation) =>
+          Effect.flatMap(TraceContext.current, (trace) => jobs.enqueue("reindex", realmUrl, generation, trace)),
         ensure: (realmUrl, generation) =>
           Effect.flatMap(
             jobs.ensure("reindex", realmUrl, generation),

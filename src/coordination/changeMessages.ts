@@ -1,8 +1,9 @@
 import { Result, Schema } from "effect"
 import { type RealmUrl, splitPayload } from "../domain/RealmUrl.ts"
+import type { TraceContext } from "../domain/TraceContext.ts"
 import type { Counters } from "./Counters.ts"
 import { Echoes } from "./Echoes.ts"
-import type { Cause, Log } from "./EventLog.ts"
+import type { Cause } from "./EventLog.ts"
 import type { Event } from "./Lease.ts"
 import { type Change, type RealmMemory, voidPath } from "./RealmMemory.ts"
 
@@ -15,7 +16,10 @@ const Generation = Schema.fromJsonString(Schema.Struct({
   b: Schema.optionalKey(Schema.String),
   // Why, and by which replica: for people. Other versions may have other causes, or none.
   c: Schema.optionalKey(Schema.String),
-  o: Schema.optionalKey(Schema.String)
+  o: Schema.optionalKey(Schema.String),
+  // When it was committed, by its maker's wall clock in milliseconds, and where that is in a trace, if in any.
+  at: Schema.optionalKey(Schema.Finite),
+  t: Schema.optionalKey(Schema.String)
 }))
 const decodeGeneration = Schema.decodeUnknownResult(Generation)
 
@@ -26,14 +30,30 @@ export const maxPayload = 7999
 const seedPayloads = ({ paths, realmUrl }: Change): ReadonlyArray<string> =>
   paths === "*" ? [`${realmUrl}:*`] : paths.map((path) => `${realmUrl}:${path}`)
 
-/** The messages for a change made by this boot: our own first, which carries the generation, then the contract's. */
-export const messagesOf = (
-  { cause, generation, paths, realmUrl }: Change,
-  bootId: string,
-  replicaId?: string
-) => {
+/** Who made a change, and when. Another version of Lockstep may not say all of it. */
+export interface Origin {
+  /** The member's boot, which waits for acknowledgements. */
+  readonly publisher: string | undefined
+  /** The replica's name, for people. */
+  readonly replica?: string | undefined
+  /** Wall-clock milliseconds of its maker. */
+  readonly at?: number | undefined
+  readonly trace?: TraceContext | undefined
+}
+
+/** Is told of what memory obeys by now, for those who measure and remember. It must neither wait nor throw. */
+export interface Observer {
+  readonly heard: (change: Change, origin: Origin) => void
+  /** The contract's message from somebody who is no replica. */
+  readonly heardRaw: (realmUrl: RealmUrl, paths: Change["paths"]) => void
+  readonly caughtUp: (realmUrl: RealmUrl, generation: number) => void
+}
+
+/** The messages for a change: our own first, which carries the generation, then the contract's. */
+export const messagesOf = ({ cause, generation, paths, realmUrl }: Change, origin: Origin) => {
+  const { at, publisher, replica, trace } = origin
   const own = (p: Change["paths"]) =>
-    JSON.stringify({ r: realmUrl, g: generation, p, b: bootId, c: cause, o: replicaId })
+    JSON.stringify({ r: realmUrl, g: generation, p, b: publisher, c: cause, o: replica, at, t: trace })
   const fits = (payload: string) => Buffer.byteLength(payload) <= maxPayload
   const named = paths !== "*" && fits(own(paths)) ? paths : "*"
   return [
@@ -52,23 +72,25 @@ export const makeReceiver = (
   memory: RealmMemory,
   counters: Counters["Service"],
   applied: (realmUrl: RealmUrl, generation: number, publisher?: string) => void,
-  log?: { readonly record: Log["record"]; readonly bootId: string }
+  observer?: Observer
 ) => {
   const echoes = new Echoes()
 
   const onGeneration = (payload: string, sender: number) => {
     const decoded = decodeGeneration(payload)
     if (Result.isFailure(decoded)) return void counters.malformedPayloads++
-    const { b: publisher, c: cause, g: generation, o: by, p: paths, r } = decoded.success
+    const { at, b: publisher, c: cause, g: generation, o: replica, p: paths, r, t: trace } = decoded.success
     const change: Change = { realmUrl: r as RealmUrl, generation, paths }
     counters.invalidationsReceived++
     memory.apply(change)
     applied(change.realmUrl, generation, publisher)
     echoes.announce(sender, seedPayloads(change))
-    // Its own changes a replica has recorded when it applied them.
-    if (publisher !== log?.bootId) {
-      log?.record({ kind: "invalidation", ...change, via: "notification", cause: cause as Cause | undefined, by })
-    }
+    observer?.heard(cause === undefined ? change : { ...change, cause: cause as Cause }, {
+      publisher,
+      replica,
+      at,
+      trace
+    })
   }
 
   const onFileChange = (payload: string, sender: number) => {
@@ -78,12 +100,7 @@ export const makeReceiver = (
     counters.invalidationsReceived++
     const fence = memory.fenceOf(parts.realmUrl as RealmUrl)
     if (fence === undefined) return
-    log?.record({
-      kind: "invalidation",
-      realmUrl: parts.realmUrl,
-      paths: parts.path === "*" ? "*" : [parts.path],
-      via: "notification"
-    })
+    observer?.heardRaw(parts.realmUrl as RealmUrl, parts.path === "*" ? "*" : [parts.path])
     if (parts.path === "*") fence.drop()
     else voidPath(fence, parts.path)
   }
@@ -95,9 +112,7 @@ export const makeReceiver = (
       case "CaughtUp":
         if (!event.continuous) return memory.reset()
         for (const { generation, realmUrl } of event.realms) {
-          if (memory.apply({ realmUrl, generation, paths: "*" })) {
-            log?.record({ kind: "invalidation", realmUrl, generation, paths: "*", via: "catch-up" })
-          }
+          if (memory.apply({ realmUrl, generation, paths: "*" })) observer?.caughtUp(realmUrl, generation)
           applied(realmUrl, generation)
         }
         return

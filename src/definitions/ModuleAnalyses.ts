@@ -28,7 +28,7 @@ export class ModuleAnalyses extends Context.Service<ModuleAnalyses, {
           capacityBytes,
           sizeOf,
           // Nobody else's: neither its hits nor its runs are what `/_status` speaks of.
-          counters: yield* Effect.provide(Counters, Counters.layer),
+          counters: yield* Effect.provide(Counters, Layer.fresh(Counters.layerApart)),
           coordinator: yield* Effect.provide(PopulateCoordinator, PopulateCoordinator.layerNone),
           compute: ({ source, view }) =>
             transpiler.analyze({ group: view.row.realmUrl, path: source.canonicalPath, bytes: source.bytes }),

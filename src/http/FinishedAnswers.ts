@@ -5,6 +5,7 @@ import { Counters } from "../coordination/Counters.ts"
 import type { Fence } from "../coordination/Fence.ts"
 import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
+import { l1Bytes, l1MaxBytes, liveGauge } from "../domain/Metrics.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { wantsHtml, wantsSource } from "./accept.ts"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
@@ -66,6 +67,8 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
           maxSize: capacityBytes,
           sizeCalculation: ({ sent }, id) => sent.length + 2 * id.length + 1024
         })
+        yield* liveGauge(l1Bytes({ cache: "finished" }), () => entries.calculatedSize)
+        yield* liveGauge(l1MaxBytes({ cache: "finished" }), () => capacityBytes)
         const identify = trustProxy ? behindProxy : direct
 
         // Anew when the realm moved and this path did not.

@@ -3,7 +3,7 @@ import { type Histogram, Report } from "../api/Fleet.ts"
 import { TranspiledModuleCache } from "../cache/TranspiledModuleCache.ts"
 import { Counters } from "../coordination/Counters.ts"
 import { Generations } from "../coordination/Generations.ts"
-import { invalidationDelay, publishBarrier } from "../coordination/histograms.ts"
+import { invalidationDelay, publishBarrier } from "../domain/Metrics.ts"
 import { Lease } from "../coordination/Lease.ts"
 import type { ReplicaRow } from "../store/ReplicaTable.ts"
 import { Transpiler } from "../transpile/Transpiler.ts"
@@ -97,7 +97,10 @@ const ownReport = ({ counters, generations, lease, modules, samples, started, tr
       load: { transpiles: modules.making(), running: load?.running ?? null, waiting: load?.waiting ?? null },
       l1Bytes: modules.bytes(),
       histograms: {
-        publishBarrier: histogramOf(yield* Metric.value(publishBarrier)),
+        publishBarrier: histogramOf(
+          yield* Metric.value(publishBarrier({ wait: "all", outcome: "acknowledged" })),
+          yield* Metric.value(publishBarrier({ wait: "all", outcome: "waited_out" }))
+        ),
         invalidationDelay: histogramOf(yield* Metric.value(invalidationDelay))
       },
       samples: yield* samples.all,
@@ -105,8 +108,15 @@ const ownReport = ({ counters, generations, lease, modules, samples, started, tr
     })
   })
 
-const histogramOf = ({ buckets, count, sum }: Metric.HistogramState): typeof Histogram.Type => ({
-  buckets: [...buckets.map(([le, below]) => ({ le, count: below })), { le: null, count }],
-  count,
-  sum
-})
+/** The sum of histograms with the same boundaries. */
+const histogramOf = (
+  ...states: readonly [Metric.HistogramState, ...ReadonlyArray<Metric.HistogramState>]
+): typeof Histogram.Type => {
+  const sumOf = (of: (state: Metric.HistogramState) => number) => states.reduce((sum, state) => sum + of(state), 0)
+  const count = sumOf((state) => state.count)
+  const buckets = states[0].buckets.map(([le], index) => ({
+    le,
+    count: sumOf((state) => state.buckets[index]?.[1] ?? 0)
+  }))
+  return { buckets: [...buckets, { le: null, count }], count, sum: sumOf((state) => state.sum) }
+}

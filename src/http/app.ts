@@ -1,10 +1,11 @@
-import { Cause, Effect, Latch, Result } from "effect"
+import { Cause, Clock, Effect, Exit, Latch, Result, type Tracer } from "effect"
 import { HttpIncomingMessage, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
 import { Background } from "../domain/Background.ts"
+import { liveGauge, requestDuration, type RequestKind, requestsInFlight } from "../domain/Metrics.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { maxBody } from "./body.ts"
@@ -24,6 +25,7 @@ import {
 } from "./problems.ts"
 import { handleRealm } from "./realms.ts"
 import { referencePaths } from "./reference.ts"
+import { kindOf, statusClass } from "./requestKind.ts"
 import { routed } from "./routed.ts"
 import { requestedRealm } from "./RequestedRealm.ts"
 
@@ -45,12 +47,17 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
 
   const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
     const origin = originOf(request, options)
-    const requested = yield* requestedRealm({
-      origin,
-      rawPath: path,
-      publicUrl: options.publicUrl,
-      minGeneration: request.headers["x-lockstep-min-generation"]
-    })
+    const requested = yield* Effect.withSpan(
+      requestedRealm({
+        origin,
+        rawPath: path,
+        publicUrl: options.publicUrl,
+        minGeneration: request.headers["x-lockstep-min-generation"]
+      }),
+      "RequestedRealm.find",
+      // On the way of every routed request: the frame that it is called from is not worth an Error.
+      { captureStackTrace: false }
+    )
     const answer = handleRealm(requested, new URLSearchParams(query))
     return yield* isBackground(request.headers["priority"])
       ? Effect.provideService(answer, Background, Latch.makeUnsafe(false))
@@ -106,8 +113,39 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     }),
     Effect.map(HttpServerResponse.setHeader("x-lockstep-replica", self.replicaId))
   )
-  return { handle }
+
+  let inFlight = 0
+  yield* liveGauge(requestsInFlight, () => inFlight)
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
+  const measured = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method, url }) => {
+    inFlight++
+    const began = clock.monotonicTimeNanosUnsafe()
+    return Effect.onExit(handle, (exit) => {
+      inFlight--
+      // Who went away got no answer.
+      if (Exit.isFailure(exit)) return Effect.void
+      const kind = kindOf(method, splitOnce(url, "?")[0] ?? "", exit.value)
+      const status = statusClass(exit.value.status)
+      const seconds = Number(clock.monotonicTimeNanosUnsafe() - began) / 1e9
+      requestDuration({ kind, status }).updateUnsafe(seconds, context)
+      return Effect.withFiber(({ cache: { span } }) => {
+        if (span?._tag === "Span" && span.sampled) describeSpan(span, kind, exit.value)
+        return Effect.void
+      })
+    })
+  })
+  return { handle: measured }
 })
+
+/** What an operator looks for in a trace of a request. */
+const describeSpan = (span: Tracer.Span, kind: RequestKind, { headers }: HttpServerResponse.HttpServerResponse) => {
+  span.attribute("lockstep.kind", kind)
+  for (const name of ["cache", "generation", "canonical-path", "replica"]) {
+    const value = headers[`x-lockstep-${name}`]
+    if (value !== undefined) span.attribute(`lockstep.${name}`, value)
+  }
+}
 
 const splitOnce = (text: string, separator: string) => {
   const index = text.indexOf(separator)

@@ -11,6 +11,7 @@ import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { RealmNotFound } from "../domain/errors.ts"
 import { parse as parsePath } from "../domain/ModulePath.ts"
 import { parse as parseUrl, type RealmUrl } from "../domain/RealmUrl.ts"
+import { version } from "../domain/version.ts"
 import { createRealm } from "../lifecycle/create.ts"
 import { Invalidation } from "../lifecycle/Invalidation.ts"
 import { publish } from "../lifecycle/publish.ts"
@@ -20,6 +21,7 @@ import { JobTable } from "../store/JobTable.ts"
 import { PoolConnections } from "../store/PoolConnections.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { fleetHandlers } from "./fleet.ts"
+import { Metrics } from "./metrics.ts"
 import { layerReference } from "./reference.ts"
 import { type Failure, invalidRequest, problemOf } from "./problems.ts"
 import { Reports } from "./Reports.ts"
@@ -110,8 +112,8 @@ const handlers = (publicUrl: RealmUrl) =>
               }))
             })))),
         status: () => status(started),
-        health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId })),
-        metrics: () => Effect.map(Counters, exposition)
+        health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId, version })),
+        metrics: () => Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
       })
     })
   )
@@ -155,13 +157,6 @@ const status = Effect.fnUntraced(function*(started: number) {
     }))
   }
 })
-
-/** The counters in Prometheus' text format. */
-const exposition = (counters: Counters["Service"]): string =>
-  Object.entries(counters).map(([name, count]) => {
-    const metric = `lockstep_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`
-    return `# TYPE ${metric} counter\n${metric} ${count}\n`
-  }).join("")
 
 const requestShape = HttpApiMiddleware.layerSchemaErrorTransform(
   RequestShape,

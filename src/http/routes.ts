@@ -5,6 +5,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { Metrics } from "./metrics.ts"
 import { layerObservation } from "./observation.ts"
 
 /** Where in a host the routes are. */
@@ -37,6 +38,7 @@ export const layerRoutes = ({ publicUrl, trustProxy = false }: RoutesOptions) =>
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
       layerObservation,
+      Metrics.layer,
       // Only a server of our own can answer before routing: nothing is kept for that.
       FinishedAnswers.layer(1, trustProxy)
     ))

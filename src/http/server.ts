@@ -6,6 +6,7 @@ import { type AppOptions, makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { EventStreams } from "./EventStreams.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { Metrics } from "./metrics.ts"
 import { layerObservation } from "./observation.ts"
 
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
@@ -77,6 +78,7 @@ export const layerHttp = (options: HttpOptions) =>
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
       layerObservation,
+      Metrics.layer,
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))
   )

@@ -9,11 +9,14 @@ import { Invalidation } from "./Invalidation.ts"
 const patience: Duration.Input = "3 seconds"
 
 /** Finishes the batches that nobody seems to work at: whoever holds the realm next does so, and this is somebody. */
-export const finishBatches = Effect.fn("finishBatches")(function*(age: Duration.Input) {
+export const finishBatches = Effect.fnUntraced(function*(age: Duration.Input) {
   const intents = yield* WriteIntentTable
-  for (const realmUrl of yield* intents.abandoned(age)) {
+  // Looking every few seconds is no part of any trace: only what is done is.
+  for (const realmUrl of yield* Effect.withTracerEnabled(intents.abandoned(age), false)) {
     yield* Effect.catch(
-      withSource(realmUrl, () => Effect.void),
+      Effect.withSpan(withSource(realmUrl, () => Effect.void), "finishBatches", {
+        attributes: { "realm.url": realmUrl }
+      }),
       (error) => Effect.logWarning(`A batch of edits in ${realmUrl} cannot be finished yet`, error)
     )
   }

@@ -1,10 +1,11 @@
 import * as crypto from "node:crypto"
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect, Exit, Option } from "effect"
 import { EventLog } from "../coordination/EventLog.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { CommitConflict, type DatabaseError, RealmConflict, RealmNotFound } from "../domain/errors.ts"
+import { publishDuration, timed } from "../domain/Metrics.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
@@ -29,6 +30,7 @@ export interface PublishRequest {
  */
 export const publish = Effect.fn("publish")(
   function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+    yield* Effect.annotateCurrentSpan({ "realm.url": publishedRealmUrl, "realm.source": sourceRealmUrl })
     const files = yield* RealmFiles
     const invalidation = yield* Invalidation
     const lock = yield* RealmWriteLock
@@ -77,11 +79,14 @@ export const publish = Effect.fn("publish")(
       via: "own",
       detail: `of ${sourceRealmUrl}`
     })
+    yield* Effect.annotateCurrentSpan({ "realm.generation": published.generation })
     return { ...published, replicas }
   },
-  (publishing, { publishedRealmUrl }) =>
+  (program, { publishedRealmUrl }) =>
     Effect.tapError(
-      publishing,
+      timed<Effect.Success<typeof program>, Effect.Error<typeof program>>((exit) =>
+        publishDuration({ outcome: Exit.isSuccess(exit) ? "ok" : "error" })
+      )(program),
       ({ message }) =>
         Effect.map(EventLog, ({ record }) =>
           record({ kind: "failure", realmUrl: publishedRealmUrl, cause: "publish", detail: message }))
@@ -90,7 +95,7 @@ export const publish = Effect.fn("publish")(
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
-const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
+const check = Effect.fn("publish.check")(function*(sourceRealmUrl: RealmUrl, publishedRealmUrl: RealmUrl) {
   const realms = yield* RealmTable
   const { realms: rows } = yield* realms.read([sourceRealmUrl, publishedRealmUrl])
   const source = rows.find((row) => row.realmUrl === sourceRealmUrl)
@@ -116,7 +121,7 @@ const check = Effect.fnUntraced(function*(sourceRealmUrl: RealmUrl, publishedRea
  * All or none: the pointer, the version, the definitions, the registry and the reindex (S29). Definitions and transpiled
  * modules are voided by their floors, in the realm's own row, however many there are; the collector deletes them.
  */
-const commit = Effect.fnUntraced(function*(
+const commit = Effect.fn("publish.commit")(function*(
   source: RealmRow,
   publishedRealmUrl: RealmUrl,
   directory: string,

@@ -106,7 +106,8 @@ export class Reconciler extends Context.Service<Reconciler, {
 
         const reconcile = Effect.andThen(adopt, unmount).pipe(
           Effect.catch((error) => Effect.logWarning("The registry could not be followed; trying again", error)),
-          Effect.withSpan("Reconciler.reconcile")
+          // A pass every second or so, which finds nothing to do, would drown every other trace.
+          Effect.withTracerEnabled(false)
         )
 
         // One slot: any number of hints while a pass runs ask for one more.

@@ -3,6 +3,8 @@ import { availableParallelism } from "node:os"
 import { Cause, Clock, Effect, Exit, Layer, Option, Queue, Random } from "effect"
 import { Counters } from "../coordination/Counters.ts"
 import { EventLog } from "../coordination/EventLog.ts"
+import { reindexDuration, timed } from "../domain/Metrics.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import { JobBell } from "../coordination/ReindexQueue.ts"
 import { type JobRow, JobTable, type Progress } from "../store/JobTable.ts"
 import { layerIsolated } from "./isolated/layer.ts"
@@ -77,10 +79,29 @@ export const work = Effect.fnUntraced(function*(
   const jobs = yield* JobTable
   const worker = crypto.randomUUID()
   return yield* Effect.gen(function*() {
-    counters.jobTakeovers += yield* jobs.reap(options.maxAttempts)
-    const claimed = yield* jobs.claim(worker, options.leaseMillis)
+    // Looking for work is no part of any trace: only what is done about a job is.
+    const claimed = yield* Effect.withTracerEnabled(
+      Effect.gen(function*() {
+        counters.jobTakeovers += yield* jobs.reap(options.maxAttempts)
+        return yield* jobs.claim(worker, options.leaseMillis)
+      }),
+      false
+    )
     if (Option.isNone(claimed)) return false
-    yield* attempt(claimed.value, worker, options)
+    const job = claimed.value
+    const parent = TraceContext.parse(job.traceContext)
+    yield* attempt(job, worker, options).pipe(
+      Effect.withSpan("ReindexWorker.attempt", {
+        kind: "consumer",
+        attributes: {
+          "realm.url": job.realmUrl,
+          "realm.generation": job.generation,
+          "job.id": job.id,
+          "job.attempt": job.attempts
+        },
+        ...(parent === undefined ? { root: true } : { parent })
+      })
+    )
     return true
   }).pipe(
     Effect.catch((error) =>
@@ -104,6 +125,7 @@ const attempt = Effect.fnUntraced(function*(job: JobRow, worker: string, options
   )
   const outcome = yield* Effect.raceFirst(done, keep(job, worker, options, () => progress)).pipe(
     Effect.onInterrupt(() => Effect.ignore(Effect.timeout(putBack(job, worker, "its worker stopped", 0), "1 second"))),
+    timed((exit) => reindexDuration({ outcome: Exit.isSuccess(exit) ? "ok" : "error" })),
     Effect.exit
   )
   if (Exit.isSuccess(outcome)) {

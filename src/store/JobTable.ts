@@ -2,6 +2,7 @@ import { Clock, Context, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import type { TraceContext } from "../domain/TraceContext.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
 import { statement } from "./statement.ts"
 
@@ -20,6 +21,16 @@ export interface JobRow {
   readonly total: number | null
   /** Why its last attempt failed. */
   readonly error: string | null
+  /** The trace of whoever asked for it, which its worker continues. */
+  readonly traceContext: TraceContext | null
+}
+
+/** How many jobs there are, of all realms, and for how many seconds the oldest that could be taken has waited. */
+export interface JobCounts {
+  readonly waiting: number
+  readonly running: number
+  readonly dead: number
+  readonly oldestWaitingSeconds: number
 }
 
 /** How far a job has come. */
@@ -44,7 +55,8 @@ export class JobTable extends Context.Service<JobTable, {
   readonly enqueue: (
     kind: JobRow["kind"],
     realmUrl: RealmUrl,
-    generation: number
+    generation: number,
+    traceContext?: TraceContext
   ) => Effect.Effect<void, DatabaseError>
   /** The same, unless a job for this generation or a newer one waits, runs, or is dead. Says whether it did. */
   readonly ensure: (
@@ -83,13 +95,15 @@ export class JobTable extends Context.Service<JobTable, {
   ) => Effect.Effect<Option.Option<JobRow["state"]>, DatabaseError>
   /** What waits, runs or is dead, oldest first; a hundred at most. */
   readonly unfinished: Effect.Effect<ReadonlyArray<JobRow>, DatabaseError>
+  readonly counts: Effect.Effect<JobCounts, DatabaseError>
 }>()("lockstep/store/JobTable") {
   static readonly layer = Layer.effect(
     JobTable,
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const columns = sql.literal(`jobs.id::float8 AS id, jobs.kind, jobs.realm_url AS "realmUrl",
-        jobs.generation::float8 AS generation, jobs.state, jobs.attempts, jobs.indexed, jobs.total, jobs.error`)
+        jobs.generation::float8 AS generation, jobs.state, jobs.attempts, jobs.indexed, jobs.total, jobs.error,
+        jobs.trace_context AS "traceContext"`)
       const until = (leaseMillis: number) => sql`now() + ${leaseMillis}::float8 * interval '1 millisecond'`
       // Where a job goes that does not go on: a newer one of its realm that waits is enough.
       const ended = (maxAttempts: number) =>
@@ -100,13 +114,14 @@ export class JobTable extends Context.Service<JobTable, {
             ELSE 'waiting' END,
           worker = NULL, leased_until = NULL`
       return JobTable.of({
-        enqueue: (kind, realmUrl, generation) =>
+        enqueue: (kind, realmUrl, generation, traceContext) =>
           Effect.asVoid(statement(
             "enqueue a job",
-            sql`INSERT INTO jobs (kind, realm_url, generation) VALUES (${kind}, ${realmUrl}, ${generation})
+            sql`INSERT INTO jobs (kind, realm_url, generation, trace_context)
+              VALUES (${kind}, ${realmUrl}, ${generation}, ${traceContext ?? null})
               ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO UPDATE SET
                 generation = greatest(jobs.generation, EXCLUDED.generation), attempts = 0, available_at = now(),
-                error = NULL, indexed = NULL, total = NULL`
+                error = NULL, indexed = NULL, total = NULL, trace_context = EXCLUDED.trace_context`
           )),
         ensure: (kind, realmUrl, generation) =>
           statement(
@@ -201,6 +216,18 @@ export class JobTable extends Context.Service<JobTable, {
           "list jobs",
           sql<JobRow>`SELECT ${columns} FROM jobs WHERE state IN ('waiting', 'running', 'dead')
             ORDER BY jobs.id LIMIT 100`
+        ),
+        counts: statement(
+          "count jobs",
+          sql<JobCounts>`SELECT
+              count(*) FILTER (WHERE state = 'waiting')::float8 AS waiting,
+              count(*) FILTER (WHERE state = 'running')::float8 AS running,
+              count(*) FILTER (WHERE state = 'dead')::float8 AS dead,
+              coalesce(extract(epoch FROM now() - min(available_at) FILTER (WHERE state = 'waiting'
+                AND available_at <= now())), 0)::float8 AS "oldestWaitingSeconds"
+            FROM jobs WHERE state IN ('waiting', 'running', 'dead')`
+        ).pipe(
+          Effect.map(([row]) => row ?? { waiting: 0, running: 0, dead: 0, oldestWaitingSeconds: 0 })
         )
       })
     })
@@ -229,7 +256,14 @@ export class JobTable extends Context.Service<JobTable, {
         set(jobs, job, { ...change, state, worker: null, leasedUntil: null })
         return state
       }
-      const insert = (jobs: Jobs, kind: JobRow["kind"], realmUrl: RealmUrl, generation: number, now: number) => {
+      const insert = (
+        jobs: Jobs,
+        kind: JobRow["kind"],
+        realmUrl: RealmUrl,
+        generation: number,
+        now: number,
+        traceContext?: TraceContext
+      ) => {
         const id = Math.max(0, ...jobs.keys()) + 1
         jobs.set(id, {
           id,
@@ -241,23 +275,25 @@ export class JobTable extends Context.Service<JobTable, {
           indexed: null,
           total: null,
           error: null,
+          traceContext: traceContext ?? null,
           worker: null,
           leasedUntil: null,
           availableAt: now
         })
       }
       return JobTable.of({
-        enqueue: (kind, realmUrl, generation) =>
+        enqueue: (kind, realmUrl, generation, traceContext) =>
           update((jobs, now) => {
             const [waiting] = of(jobs, realmUrl, ["waiting"])
-            if (waiting === undefined) return insert(jobs, kind, realmUrl, generation, now)
+            if (waiting === undefined) return insert(jobs, kind, realmUrl, generation, now, traceContext)
             set(jobs, waiting, {
               generation: Math.max(generation, waiting.generation),
               attempts: 0,
               availableAt: now,
               error: null,
               indexed: null,
-              total: null
+              total: null,
+              traceContext: traceContext ?? null
             })
           }),
         ensure: (kind, realmUrl, generation) =>
@@ -360,7 +396,19 @@ export class JobTable extends Context.Service<JobTable, {
             .toSorted((a, b) => a.id - b.id)
             .slice(0, 100)
             .map(toRow)
-        )
+        ),
+        counts: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          database.read((tables) => {
+            const all = Array.from(tables.jobs.values())
+            const count = (state: JobRow["state"]) => all.filter((job) => job.state === state).length
+            const available = all.filter((job) => job.state === "waiting" && job.availableAt <= now)
+            return {
+              waiting: count("waiting"),
+              running: count("running"),
+              dead: count("dead"),
+              oldestWaitingSeconds: (now - Math.min(now, ...available.map((job) => job.availableAt))) / 1000
+            }
+          }))
       })
     })
   )
@@ -373,7 +421,9 @@ export interface MemoryJob extends JobRow {
   readonly availableAt: number
 }
 
-const toRow = ({ attempts, error, generation, id, indexed, kind, realmUrl, state, total }: MemoryJob): JobRow => ({
+const toRow = (
+  { attempts, error, generation, id, indexed, kind, realmUrl, state, total, traceContext }: MemoryJob
+): JobRow => ({
   id,
   kind,
   realmUrl,
@@ -382,5 +432,6 @@ const toRow = ({ attempts, error, generation, id, indexed, kind, realmUrl, state
   attempts,
   indexed,
   total,
-  error
+  error,
+  traceContext
 })

@@ -2,7 +2,7 @@ import { Effect, Schedule } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
 
-const migrations = Migrator.fromRecord({
+const programs = {
   "0001_realms": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // LOGGED, and never deleted from: generations outlive the registry row (I3).
@@ -221,8 +221,18 @@ const migrations = Migrator.fromRecord({
       PRIMARY KEY (content_key, salt)
     )`
     yield* sql`CREATE INDEX artifacts_age ON artifacts (created_at)`
+  }),
+  "0012_job_traces": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // Whose trace a job continues. Replicas of the version before neither write nor read it.
+    yield* sql`ALTER TABLE jobs ADD COLUMN trace_context text`
   })
-})
+}
+
+const migrations = Migrator.fromRecord(programs)
+
+/** The schema that this version works on. */
+export const latestMigration = Math.max(...Object.keys(programs).map((name) => Number.parseInt(name, 10)))
 
 const unreachable = new Set(["ConnectionError", "AuthenticationError", "AuthorizationError"])
 

@@ -1,6 +1,7 @@
-import { Context, Duration, Effect, type Latch, Layer } from "effect"
+import { Context, Duration, Effect, Exit, type Latch, Layer } from "effect"
 import { availableParallelism } from "node:os"
 import { Background } from "../domain/Background.ts"
+import { liveGauge, timed, transpileDuration, transpileQueueDepth, transpilesRunning } from "../domain/Metrics.ts"
 import type { ModuleAnalysis } from "./analysis/ModuleAnalysis.ts"
 import { defaultPipelineOptions, type PipelineOptions } from "./babelOptions.ts"
 import type { FarmFailure } from "./FarmPlace.ts"
@@ -126,6 +127,8 @@ const makeFarm = Effect.fnUntraced(function*(compiler: Compiler, options: Transp
     }),
     unavailable
   )
+  yield* liveGauge(transpileQueueDepth, () => farm.load().waiting)
+  yield* liveGauge(transpilesRunning, () => farm.load().running)
   const run = (task: TranspileJob["task"], source: ModuleSource, background: Latch.Latch | undefined) => {
     const job = transpileJob(task, source)
     if (compiler === "babel") return farm.run(source.group, job, background)
@@ -178,7 +181,9 @@ const service = (
   answerTo: (task: TranspileJob["task"], source: ModuleSource) => Effect.Effect<TaskAnswer, TranspileFailure>
 ): Transpiler["Service"] => {
   const valueOf = Effect.fnUntraced(function*(task: TranspileJob["task"], source: ModuleSource) {
-    const answer = yield* answerTo(task, source)
+    const answer = yield* timed<TaskAnswer, TranspileFailure>((exit) =>
+      transpileDuration({ task, outcome: Exit.isSuccess(exit) && exit.value._tag === "Done" ? "ok" : "error" })
+    )(answerTo(task, source))
     return answer._tag === "Done"
       ? answer.value
       : yield* new TranspileError({ path: source.path, ...answer.problem })

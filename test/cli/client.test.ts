@@ -122,7 +122,8 @@ describe("commands that talk to a server", () => {
       const { exitCode, stderr } = yield* runCommand(["realms", "--server", url])
       assert.deepStrictEqual([exitCode, stderr], [
         1,
-        `error: what answers at ${url} is no Lockstep server of this version`
+        `error: what answers at ${url} is no Lockstep server of this version\n` +
+        "hint: name a replica, or what stands in front of the replicas, with --server or LOCKSTEP_SERVER"
       ])
     })))
 

@@ -39,6 +39,47 @@ export const jobTable = <E>(name: string, table: Layer.Layer<JobTable, E>) =>
         assert.strictEqual(Option.getOrThrow(yield* jobs.latest(one)).generation, 1)
       }), alone)
 
+    it.effect(
+      "a job carries the trace of who asked for it last, and none that was not given",
+      () =>
+        Effect.gen(function*() {
+          const jobs = yield* JobTable
+          const realmUrl = freshRealm()
+          const traceOf = Effect.map(jobs.latest(realmUrl), (job) => Option.getOrThrow(job).traceContext)
+          const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+          yield* jobs.enqueue("reindex", realmUrl, 1, trace)
+          assert.strictEqual(yield* traceOf, trace)
+          yield* jobs.enqueue("reindex", realmUrl, 2)
+          assert.isNull(yield* traceOf)
+          yield* jobs.cancel(realmUrl)
+          yield* jobs.ensure("reindex", realmUrl, 3)
+          assert.isNull(yield* traceOf)
+        }),
+      alone
+    )
+
+    it.effect(
+      "jobs are counted by state, and the wait of the oldest that could be taken",
+      () =>
+        Effect.gen(function*() {
+          const jobs = yield* JobTable
+          const before = yield* jobs.counts
+          const [one, two] = [freshRealm(), freshRealm()]
+          yield* jobs.enqueue("reindex", one, 1)
+          yield* jobs.enqueue("reindex", two, 1)
+          const { oldestWaitingSeconds, waiting } = yield* jobs.counts
+          assert.strictEqual(waiting, before.waiting + 2)
+          assert.isAtLeast(oldestWaitingSeconds, 0)
+          const claimed = Option.getOrThrow(yield* claimOf(two))
+          const running = yield* jobs.counts
+          assert.strictEqual(running.running, before.running + 1)
+          yield* jobs.fail(claimed.id, "w", { error: "no", delayMillis: 0, maxAttempts: 1 })
+          const { dead } = yield* jobs.counts
+          assert.strictEqual(dead, before.dead + 1)
+        }),
+      alone
+    )
+
     const claimOf = Effect.fnUntraced(function*(realmUrl: RealmUrl, worker = "w", leaseMillis = 60_000) {
       const jobs = yield* JobTable
       // Other tests' jobs wait in the same table.

@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Layer, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import { Barrier } from "../../src/coordination/Barrier.ts"
-import { invalidationDelay, publishBarrier } from "../../src/coordination/histograms.ts"
+import { invalidationDelay, publishBarrier } from "../../src/domain/Metrics.ts"
 import { type Change, Generations } from "../../src/coordination/Generations.ts"
 import { type Event, Lease } from "../../src/coordination/Lease.ts"
 import { Notifications } from "../../src/coordination/Notifications.ts"
@@ -345,7 +345,7 @@ it.effect("how long a publish waited, and each member may have been stale, is me
     one.acknowledge(3)
     yield* TestClock.adjust("10 seconds")
     assert.deepStrictEqual(yield* Fiber.join(confirming), { live: 4, acked: 3, after: 4_040 })
-    const barriers = yield* Metric.value(publishBarrier)
+    const barriers = yield* Metric.value(publishBarrier({ wait: "all", outcome: "waited_out" }))
     assert.deepInclude(barriers, { count: 1, sum: 4.04 })
     const delays = yield* Metric.value(invalidationDelay)
     assert.strictEqual(delays.count, 3)
@@ -356,6 +356,6 @@ it.effect("how long a publish waited, and each member may have been stale, is me
     const announcing = yield* run(barrier.announce, { ...change, generation: 4 })
     yield* TestClock.adjust("250 millis")
     yield* Fiber.join(announcing)
-    assert.strictEqual((yield* Metric.value(publishBarrier)).count, 1)
+    assert.strictEqual((yield* Metric.value(publishBarrier({ wait: "all", outcome: "waited_out" }))).count, 1)
     assert.isAbove((yield* Metric.value(invalidationDelay)).max, 4)
   }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))

@@ -215,7 +215,7 @@ it.effect("after a gap no message is taken for an echo", () =>
     const { gap, hear, rows, see } = yield* setUp
     rows.set(realmUrl, rowOf(realmUrl, 1))
     yield* see
-    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" }, boot)
+    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" }, { publisher: boot })
     yield* hear("lockstep_generations", own?.payload ?? "")
     yield* gap
     rows.set(realmUrl, rowOf(realmUrl, 2))
@@ -250,7 +250,7 @@ it.effect("malformed payloads are counted and change nothing; realms not mounted
 
 it.effect("a change's messages fit PostgreSQL's payloads, whatever it names", () =>
   Effect.sync(() => {
-    const few = messagesOf({ realmUrl, generation: 2, paths: ["a.ts", "b.json"] }, boot)
+    const few = messagesOf({ realmUrl, generation: 2, paths: ["a.ts", "b.json"] }, { publisher: boot })
     assert.deepStrictEqual(few, [
       {
         channel: "lockstep_generations",
@@ -260,13 +260,15 @@ it.effect("a change's messages fit PostgreSQL's payloads, whatever it names", ()
       { channel: "realm_file_changes", payload: `${realmUrl}:b.json` }
     ])
     const paths = Array.from({ length: 1_000 }, (_, index) => `${"ü".repeat(20)}${index}.ts`)
-    const many = messagesOf({ realmUrl, generation: 2, paths }, boot)
+    const many = messagesOf({ realmUrl, generation: 2, paths }, { publisher: boot })
     assert.deepStrictEqual(many.map((message) => message.payload), [
       JSON.stringify({ r: realmUrl, g: 2, p: "*", b: boot }),
       `${realmUrl}:*`
     ])
     for (const length of [7_900, 7_930, 7_950, 7_980, 8_000]) {
-      for (const { payload } of messagesOf({ realmUrl, generation: 2, paths: ["a".repeat(length)] }, boot)) {
+      for (
+        const { payload } of messagesOf({ realmUrl, generation: 2, paths: ["a".repeat(length)] }, { publisher: boot })
+      ) {
         assert.isBelow(Buffer.byteLength(payload), 8_000)
       }
     }

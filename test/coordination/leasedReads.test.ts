@@ -124,7 +124,7 @@ it.effect("by the time a generation is acknowledged, memory obeys it (rule 6)", 
       known.push(memory.applied()[0]?.[1] ?? 0)
     })
     memory.endReading(memory.beginReading(), [realmUrl], { incarnation: "i", realms: [rowOf(realmUrl, 1)] })
-    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" }, "another boot")
+    const [own] = messagesOf({ realmUrl, generation: 2, paths: "*" }, { publisher: "another boot" })
     receive({
       _tag: "Message",
       message: { channel: "lockstep_generations", payload: own?.payload ?? "", sender: 1 }

@@ -101,7 +101,7 @@ export const setUpWith = Effect.fnUntraced(function*(onPartition?: OnPartition) 
       dispatch({ _tag: "Message", message: { channel, payload, sender } }),
     hearChange: (change: Change, sender = 1) =>
       Effect.forEach(
-        messagesOf(change, "another boot"),
+        messagesOf(change, { publisher: "another boot" }),
         ({ channel, payload }) => dispatch({ _tag: "Message", message: { channel, payload, sender } }),
         { discard: true }
       ),
