@@ -83,17 +83,19 @@ export class Generations extends Context.Service<Generations, {
           return known.map((view): RealmView => ({ ...view, unconfirmed: true }))
         })
         // With `serve` not every reader waits for PostgreSQL's silence: after one did, memory answers until it is time to ask
-        // again.
-        let silence: { readonly error: DatabaseError; readonly until: number } | undefined
+        // again. By the monotonic clock: one that is set back would keep the question from being asked.
+        let silence: { readonly error: DatabaseError; readonly untilNanos: bigint } | undefined
         const unlessSilent = <A>(
           question: Effect.Effect<A, DatabaseError>,
           otherwise: (error: DatabaseError) => Effect.Effect<A, DatabaseError>
         ) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            if (onPartition === "serve" && silence !== undefined && now < silence.until) return otherwise(silence.error)
+          Effect.flatMap(Clock.monotonicTimeNanos, (now) => {
+            if (onPartition === "serve" && silence !== undefined && now < silence.untilNanos) {
+              return otherwise(silence.error)
+            }
             return Effect.catch(question, (error) =>
-              Effect.flatMap(Clock.currentTimeMillis, (later) => {
-                silence = { error, until: later + silenceMillis }
+              Effect.flatMap(Clock.monotonicTimeNanos, (later) => {
+                silence = { error, untilNanos: later + silenceNanos }
                 return otherwise(error)
               }))
           })
@@ -145,8 +147,8 @@ export class Generations extends Context.Service<Generations, {
 /** What a replica does while PostgreSQL cannot be asked: answer 503, or from memory with a warning. */
 export type OnPartition = "refuse" | "serve"
 
-/** For how long PostgreSQL is not asked again after it did not answer, in milliseconds: with `serve` only. */
-const silenceMillis = 1000
+/** For how long PostgreSQL is not asked again after it did not answer: with `serve` only. */
+const silenceNanos = 1_000_000_000n
 
 /** How long memory is served without a word from PostgreSQL, in milliseconds. */
 const partitionBound = 10 * 60 * 1000

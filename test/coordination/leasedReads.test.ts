@@ -6,6 +6,7 @@ import { Counters } from "../../src/coordination/Counters.ts"
 import { RealmMemory } from "../../src/coordination/RealmMemory.ts"
 import { DatabaseError } from "../../src/domain/errors.ts"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
+import { skewedClock } from "./scriptedSessions.ts"
 import { otherUrl, realmUrl, rowOf, settle, setUp, setUpWith } from "./scriptedReplica.ts"
 
 const down = new DatabaseError({ operation: "read realms", cause: new Error("down") })
@@ -221,4 +222,18 @@ it.effect("where partitions are to be served, memory answers for ten minutes at 
     assert.strictEqual(yield* Effect.flip(generations.view([realmUrl])), down)
     lease.held = true
     assert.isUndefined((yield* see).unconfirmed)
+  }))
+
+it.effect("a wall clock that is set back does not keep PostgreSQL from being asked again, where partitions are to be served", () =>
+  Effect.gen(function*() {
+    const { clock, skew } = yield* skewedClock
+    const { failing, generations, rows } = yield* setUpWith("serve")
+    const view = Effect.provideService(generations.view([realmUrl]), Clock.Clock, clock)
+    rows.set(realmUrl, rowOf(realmUrl, 1))
+    failing(down)
+    assert.strictEqual(yield* Effect.flip(view), down)
+    failing(undefined)
+    skew.wallMillis = -3_600_000
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual((yield* view)[0]?.row.generation, 1)
   }))

@@ -83,8 +83,8 @@ export const setUpWith = Effect.fnUntraced(function*(onPartition?: OnPartition) 
     scope,
     lease,
     acknowledged,
-    /** From now on the table cannot be read. */
-    failing: (error: DatabaseError) => void (failure = error),
+    /** From now on the table cannot be read, or can be again. */
+    failing: (error: DatabaseError | undefined) => void (failure = error),
     counters: yield* Effect.provide(Counters, context),
     see: Effect.map(generations.view([realmUrl]), ([view]) => {
       if (view === undefined) throw new Error("the realm is not there")

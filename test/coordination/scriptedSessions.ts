@@ -90,8 +90,8 @@ export class Script {
   })
 }
 
-/** A lease on a scripted database, with clocks that the test can set apart from its timers. */
-export const leaseOn = Effect.fnUntraced(function*(script: Script, leaseMillis = 3_000) {
+/** Clocks that the test can set apart from its timers. */
+export const skewedClock = Effect.gen(function*() {
   const base = yield* Clock.Clock
   const skew = { monotonicMillis: 0, wallMillis: 0 }
   const wallNanos = () => base.currentTimeNanosUnsafe() + BigInt(skew.wallMillis * 1e6)
@@ -105,6 +105,12 @@ export const leaseOn = Effect.fnUntraced(function*(script: Script, leaseMillis =
     monotonicTimeNanos: Effect.sync(monotonicNanos),
     sleep: (duration) => base.sleep(duration)
   }
+  return { clock, skew }
+})
+
+/** A lease on a scripted database, with clocks that the test can set apart from its timers. */
+export const leaseOn = Effect.fnUntraced(function*(script: Script, leaseMillis = 3_000) {
+  const { clock, skew } = yield* skewedClock
   const scope = yield* Scope.fork(yield* Effect.scope)
   const context = yield* Layer.buildWithScope(
     Layer.fresh(Lease.layer).pipe(Layer.provideMerge(Layer.mergeAll(
