@@ -35,11 +35,13 @@ import { Reconciler } from "./realms/Reconciler.ts"
 import { Watcher } from "./realms/Watcher.ts"
 import { layerReindex } from "./reindex/ReindexWorker.ts"
 import { EncodingTable } from "./store/EncodingTable.ts"
+import { FleetSecretTable } from "./store/FleetSecretTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
 import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
+import { PermissionTable } from "./store/PermissionTable.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmIndexTable } from "./store/RealmIndexTable.ts"
@@ -73,9 +75,11 @@ export interface LockstepOptions extends Roots, Identity {
 
 const storeSql = Layer.mergeAll(
   EncodingTable.layer,
+  FleetSecretTable.layer,
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
+  PermissionTable.layer,
   PoolConnections.layer,
   RealmFileTable.layer,
   RealmIndexTable.layer,
@@ -88,9 +92,11 @@ const storeSql = Layer.mergeAll(
 
 const storeMemory = Layer.mergeAll(
   EncodingTable.layerMemory,
+  FleetSecretTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
+  PermissionTable.layerMemory,
   PoolConnections.layerMemory,
   RealmFileTable.layerMemory,
   RealmIndexTable.layerMemory,
@@ -195,6 +201,7 @@ export const layerWorkerProgram = (
   layerReindex(options).pipe(
     Layer.provide(Layer.mergeAll(
       Counters.layer,
+      FleetSecretTable.layer,
       JobBell.layerListener,
       JobTable.layer,
       RealmIndexTable.layer,

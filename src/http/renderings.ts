@@ -257,6 +257,7 @@ const isValid = Effect.fnUntraced(function*(view: RealmView, file: SourceFile, s
 const holds = Effect.fnUntraced(function*(own: RealmView, { asked, hash, path, realm }: Outside) {
   const generations = yield* Generations
   const view = realm === own.row.realmUrl ? own : (yield* generations.view([realm as RealmUrl]))[0]
-  const file = view === undefined ? undefined : yield* fileAt(view, asked)
+  // What was made from a realm that is private by now is shown to nobody: its readers may not be this realm's.
+  const file = view === undefined || (view !== own && view.row.isPrivate) ? undefined : yield* fileAt(view, asked)
   return file === undefined ? hash === null : file.hash === hash && file.canonicalPath === path
 })

@@ -17,6 +17,7 @@ import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { PermissionTable } from "../../src/store/PermissionTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
@@ -106,6 +107,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     EncodingTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
+    PermissionTable.layerMemory,
     RealmFileTable.layerMemory,
     RealmTable.layerMemory,
     Layer.provide(withServerClock(world.server.clock), RealmVersionTable.layerMemory),
