@@ -29,6 +29,7 @@ export interface Change {
 export interface Known {
   readonly generation: number
   readonly fence: Fence
+  readonly isPrivate: boolean
 }
 
 interface Realm {
@@ -37,6 +38,8 @@ interface Realm {
   readonly fence: Fence
   /** The row at that generation; none while it is not known, as after a change that moved more than paths. */
   row: RealmRow | undefined
+  /** The row's word. Without a row, nobody may assume that it is not. */
+  isPrivate: boolean
   incarnation: string
 }
 
@@ -142,11 +145,12 @@ export class RealmMemory {
         remember(this.#absent, url, this.#capacity)
         continue
       }
-      const realm = known ?? { generation: row.generation, fence: new Fence(), row, incarnation: "" }
+      const realm = known ?? { generation: row.generation, fence: new Fence(), row, isPrivate: row.isPrivate, incarnation: "" }
       if (row.generation > realm.generation) {
         this.#advance(realm, { realmUrl: url, generation: row.generation, paths: "*" })
       }
       realm.row = row
+      realm.isPrivate = row.isPrivate
       realm.incarnation = snapshot.incarnation
       this.#keep(url, realm)
       if (row.state === "live") views.set(url, viewOf(realm, row))
@@ -164,6 +168,7 @@ export class RealmMemory {
     if (paths === "*" || !inOrder) {
       realm.fence.drop()
       realm.row = undefined
+      realm.isPrivate = true
     } else {
       for (const path of paths) voidPath(realm.fence, path)
       if (realm.row !== undefined) realm.row = { ...realm.row, generation }

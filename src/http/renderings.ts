@@ -58,7 +58,7 @@ export const instanceAsHtml = Effect.fnUntraced(function*(
   }
   const body = Buffer.from(stored.isolatedHtml)
   return Option.some(
-    yield* represent(request, {
+    yield* represent(request, view, {
       body,
       contentType: "text/html; charset=utf-8",
       etag: `"html-${sha256(body).slice(0, 32)}"`,

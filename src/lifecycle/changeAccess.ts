@@ -6,6 +6,7 @@ import { type Grant, type Permission, PermissionTable } from "../store/Permissio
 import { RealmTable } from "../store/RealmTable.ts"
 import { Transaction } from "../store/Transaction.ts"
 import { Invalidation } from "./Invalidation.ts"
+import { requireOwner } from "./requireOwner.ts"
 
 /** What changes of who may read, write and own a realm. What is left out stays. */
 export interface AccessChange {
@@ -13,8 +14,8 @@ export interface AccessChange {
   /** A user's permission from now on; null for none. */
   readonly grant?: { readonly user: string; readonly permission: Permission | null } | undefined
   readonly isPrivate?: boolean | undefined
-  /** Permission may be given for a URL that no realm has yet, so that its user may publish there. */
-  readonly mayBeAbsent: boolean
+  /** The user who asks, and must own the realm; none for the admin, who may give permission for a URL without a realm. */
+  readonly owner: string | undefined
 }
 
 /** Beyond so many users a realm's readers are better kept by whoever issues their tokens. */
@@ -26,7 +27,7 @@ export const maxGrants = 1_000
  * is obeyed like a publish: when this returns, by every replica (I1), and within a lease by one that cannot be reached (I2).
  */
 export const changeAccess = Effect.fn("changeAccess")(function*(change: AccessChange) {
-  const { grant, isPrivate, mayBeAbsent, realmUrl } = change
+  const { grant, isPrivate, owner, realmUrl } = change
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const permissions = yield* PermissionTable
@@ -49,10 +50,11 @@ export const changeAccess = Effect.fn("changeAccess")(function*(change: AccessCh
   const moved = yield* lock.withLock(realmUrl)(Effect.gen(function*() {
     const [realm] = (yield* realms.read([realmUrl])).realms
     if (realm?.state !== "live") {
-      if (!mayBeAbsent || isPrivate !== undefined) return yield* new RealmNotFound({ realmUrl })
+      if (owner !== undefined || isPrivate !== undefined) return yield* new RealmNotFound({ realmUrl })
       yield* transaction.run(write)
       return undefined
     }
+    yield* requireOwner(realmUrl, owner)
     // Bytes stay what they are: only who may see them changes. A realm that changes between public and private is forgotten
     // whole, so that nothing made under the one is found under the other.
     const changesPrivacy = isPrivate !== undefined && isPrivate !== realm.isPrivate

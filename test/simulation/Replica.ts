@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Option, Result } from "effect"
+import { Access } from "../../src/access/Access.ts"
 import { type CacheKey, type CoherentCache, make } from "../../src/cache/CoherentCache.ts"
 import { SourceCache } from "../../src/cache/SourceCache.ts"
 import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
@@ -14,6 +15,7 @@ import { Invalidation } from "../../src/lifecycle/Invalidation.ts"
 import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
+import { FleetSecretTable } from "../../src/store/FleetSecretTable.ts"
 import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
@@ -105,6 +107,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     JobTable.layerMemory,
     RealmIndexTable.layerMemory,
     EncodingTable.layerMemory,
+    FleetSecretTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
     PermissionTable.layerMemory,
@@ -127,6 +130,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
   )
 
   return Layer.mergeAll(
+    Access.layer("127.0.0.1"),
     Invalidation.layer,
     SourceCache.layer(1_000_000),
     TranspiledModuleCache.layer(1_000_000),

@@ -1,0 +1,10 @@
+import { Context } from "effect"
+
+/** How large a source realm may become by writes. What is on disk already, and what is put there, stays. */
+export const RealmLimits = Context.Reference<{
+  /** Of all files together. */
+  readonly bytes: number
+  readonly files: number
+}>("lockstep/lifecycle/RealmLimits", {
+  defaultValue: () => ({ bytes: Infinity, files: Infinity })
+})
