@@ -62,6 +62,10 @@ export class Access extends Context.Service<Access, {
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
 
+/** Whether anything says who may do what. */
+export const isConfigured = ({ adminToken, users }: AccessOptions): boolean =>
+  adminToken !== undefined || users?.secret !== undefined || users?.jwksUrl !== undefined
+
 /** A token that can be sent in a header, and is too long to be guessed. */
 export const isAdminToken = (token: Redacted.Redacted): boolean => /^[\x21-\x7e]{16,1024}$/.test(Redacted.value(token))
 
@@ -81,8 +85,9 @@ interface Remembered {
   readonly permission: Permission
 }
 
-const make = Effect.fnUntraced(function*(host: string, { adminToken, users }: AccessOptions) {
-  const isOpen = adminToken === undefined && users?.secret === undefined && users?.jwksUrl === undefined
+const make = Effect.fnUntraced(function*(host: string, options: AccessOptions) {
+  const { adminToken, users } = options
+  const isOpen = !isConfigured(options)
   if (isOpen && !isLoopback(host)) return yield* new AccessNotConfigured({ host })
   if (adminToken !== undefined && !isAdminToken(adminToken)) {
     return yield* new AccessMisconfigured({ detail: "the admin token needs 16 to 1,024 visible ASCII characters" })

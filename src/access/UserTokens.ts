@@ -1,5 +1,12 @@
 import { Clock, Effect, Redacted } from "effect"
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from "jose"
+import {
+  createRemoteJWKSet,
+  errors,
+  type JWTPayload,
+  jwtVerify,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions
+} from "jose"
 import { KeysUnavailable, Unauthenticated } from "./errors.ts"
 
 /** Where tokens of users come from: a secret that is shared with their issuer, or the issuer's published keys. */

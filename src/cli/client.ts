@@ -6,6 +6,7 @@ import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem } from "./problem.ts"
 import { parseServerUrl } from "./quantities.ts"
 import { rootMessage } from "./systemError.ts"
+import { givenToken } from "./token.ts"
 
 /** What every command that talks to a server takes. */
 export const clientFlags = {
@@ -22,6 +23,14 @@ export const clientFlags = {
     Flag.withDefault(false)
   )
 }
+
+/** Makes a realm private. */
+export const privateFlag = (description: string) =>
+  Flag.Boolean("private").pipe(
+    Flag.withDescription(description),
+    Flag.withoutNegation,
+    Flag.withDefault(false)
+  )
 
 /** What a publish or write has answered: nothing older will do. */
 export const minGenerationFlag = Flag.Int("min-generation").pipe(
@@ -46,7 +55,12 @@ const answerDeadline = "2 minutes"
 /** One request to the server, over connections that it shares with others; whatever status it answers with. */
 export const sendShared = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
   const client = yield* HttpClient.HttpClient
-  return yield* client.execute(HttpClientRequest.prependUrl(request, server)).pipe(
+  const token = yield* givenToken
+  const authorized = Option.match(token, {
+    onNone: () => request,
+    onSome: (token) => HttpClientRequest.bearerToken(request, token)
+  })
+  return yield* client.execute(HttpClientRequest.prependUrl(authorized, server)).pipe(
     Effect.flatMap(({ headers, status, text }) => Effect.map(text, (body) => ({ status, body, headers }))),
     Effect.mapError((error) =>
       new CommandFailed({
@@ -70,9 +84,11 @@ export const send = (server: string, request: HttpClientRequest.HttpClientReques
 /** The JSON body of a request that must succeed. A problem that the server tells of is the command's failure. */
 const ask = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
   const { body, status } = yield* send(server, request)
-  if (status >= 400) return yield* new CommandFailed({ message: describeProblem(status, body) })
+  if (status >= 400) return yield* new CommandFailed({ message: describeProblem(status, body) + nextStep(status) })
   return body
 })
+
+const nextStep = (status: number) => status === 401 ? ` (here: --token-file FILE, or the variable LOCKSTEP_TOKEN)` : ""
 
 /** Any `GET` that must succeed. */
 export const getFrom = ask

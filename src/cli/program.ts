@@ -7,12 +7,14 @@ import { definitions } from "./definitions.ts"
 import { deleteRealm } from "./delete.ts"
 import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
+import { grant, permissions, revoke } from "./permissions.ts"
 import { presenter } from "./presenter.ts"
 import { publish } from "./publish.ts"
 import { reindex } from "./reindex.ts"
 import { realms } from "./realms.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
+import { tokenFileFlag, tokenFlag } from "./token.ts"
 import { unpublish } from "./unpublish.ts"
 import { verify } from "./verify.ts"
 import { warm } from "./warm.ts"
@@ -28,13 +30,17 @@ const lockstep = Command.make("lockstep").pipe(
     reindex,
     unpublish,
     deleteRealm,
+    grant,
+    revoke,
+    permissions,
     realms,
     definitions,
     status,
     verify,
     warm,
     demo
-  ])
+  ]),
+  Command.withGlobalFlags([tokenFlag, tokenFileFlag])
 )
 
 // A variable that is set to nothing, as compose files do, is not set.

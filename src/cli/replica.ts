@@ -1,10 +1,14 @@
 import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Context, Duration, Effect, Layer, Option } from "effect"
+import { isConfigured, isLoopback } from "../access/Access.ts"
+import { AccessNotConfigured } from "../access/errors.ts"
 import { layerHttp, Listening } from "../http/server.ts"
 import { layerProgram } from "../Lockstep.ts"
 import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
+import { accessOptions, rateOf } from "./accessFlags.ts"
+import { CommandFailed } from "./CommandFailed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
@@ -18,6 +22,11 @@ import { whatToOpen } from "./whatToOpen.ts"
  */
 export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
   const { host, publicUrl, trustProxy } = flags
+  const access = yield* accessOptions(flags)
+  // Before anything is started: who forgot this must not wait for a database first.
+  if (!isLoopback(host) && !isConfigured(access)) {
+    return yield* new CommandFailed({ message: new AccessNotConfigured({ host }).message })
+  }
   const directories = yield* prepareDirectories(flags.dataDir, Option.getOrUndefined(flags.realmsDir))
   const reserved = yield* reservePort(host, flags.port)
 
@@ -58,6 +67,11 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     port: reserved.port,
     publicUrl,
     trustProxy,
+    access,
+    corsOrigins: flags.corsOrigin,
+    trustPages: flags.trustPages,
+    rateLimit: rateOf(flags, host),
+    realmLimits: { bytes: flags.maxRealmBytes, files: flags.maxRealmFiles },
     cacheBytes: Math.ceil(flags.cacheBytes / 4)
   })).pipe(
     Effect.provideContext(services),

@@ -145,7 +145,8 @@ export class RealmMemory {
         remember(this.#absent, url, this.#capacity)
         continue
       }
-      const realm = known ?? { generation: row.generation, fence: new Fence(), row, isPrivate: row.isPrivate, incarnation: "" }
+      const realm = known ??
+        { generation: row.generation, fence: new Fence(), row, isPrivate: row.isPrivate, incarnation: "" }
       if (row.generation > realm.generation) {
         this.#advance(realm, { realmUrl: url, generation: row.generation, paths: "*" })
       }

@@ -98,7 +98,9 @@ export class ModuleDefinitions extends Context.Service<ModuleDefinitions, {
               // A dependency that cannot be read now makes no row wrong; it is read again where it is needed.
               const valid = yield* Effect.catchTag(
                 holds(row.value, realmUrl as RealmUrl),
-                "FileFailure", () => Effect.succeed(false))
+                "FileFailure",
+                () => Effect.succeed(false)
+              )
               return valid ? Option.some<Made>({ row: row.value, guard: token }) : Option.none<Made>()
             }),
             write: (realmUrl, path, key, token, made) => table.write(realmUrl, path, key, token, made.row)

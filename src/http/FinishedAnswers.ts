@@ -94,7 +94,10 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
             const known = generations.known(entry.realmUrl)
             const { fence, origin, paths, token } = entry
             // Entries of a realm that became private are void with its fence; this does not rest on that alone.
-            if (known?.fence !== fence || known.isPrivate || !fence.holds(token, paths[0]) || !fence.holds(token, paths[1])) return false
+            if (
+              known?.fence !== fence || known.isPrivate || !fence.holds(token, paths[0]) ||
+              !fence.holds(token, paths[1])
+            ) return false
             if (origin !== undefined && generations.knownOrigin(origin.url) !== origin.hasRealms) return false
             if (known.generation !== entry.generation) entries.set(id, entry = prepare(entry, known.generation))
             counters.finishedHits++

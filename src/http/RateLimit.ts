@@ -58,7 +58,11 @@ export const clientOf = (address: string): string => {
 }
 
 /** The client at a connection's other end; behind a trusted proxy, whom that proxy names last. */
-export const clientAddress = (remote: string | undefined, forwardedFor: string | undefined, trustProxy: boolean): string => {
+export const clientAddress = (
+  remote: string | undefined,
+  forwardedFor: string | undefined,
+  trustProxy: boolean
+): string => {
   const named = trustProxy ? forwardedFor?.split(",").at(-1)?.trim() : undefined
   return clientOf(named === undefined || named === "" ? remote ?? "" : named)
 }

@@ -79,7 +79,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
   // A realm's URL without its slash: relative imports would go astray, so the client is sent to the right one.
   const slashed = Effect.fnUntraced(function*(origin: string, path: string) {
     if (path.endsWith("/")) return undefined
-    const urls = [`${origin}${path}/`, `${new URL(publicUrl).origin}${path}/`] as ReadonlyArray<string> as ReadonlyArray<
+    const urls = [`${origin}${path}/`, `${new URL(publicUrl).origin}${path}/`] as ReadonlyArray<
+      string
+    > as ReadonlyArray<
       RealmUrl
     >
     const found = yield* readable(urls, (yield* generations.view(urls))[0])
@@ -108,7 +110,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     const isKnown = Result.isSuccess(principal) && principal.success.kind !== "anonymous"
     // Whoever brings no credentials was counted when the request came, by address; so are wrong ones, as guesses.
     if (rateLimit !== undefined && !access.isOpen && (isKnown || bringsCredentials(headers))) {
-      const wait = isKnown ? takeOf(rateLimit, principal.success) : rateLimit.take(addressOf(request, options.trustProxy))
+      const wait = isKnown
+        ? takeOf(rateLimit, principal.success)
+        : rateLimit.take(addressOf(request, options.trustProxy))
       if (wait > 0) return { wait }
     }
     return Result.isFailure(principal) ? yield* principal.failure : { principal: principal.success }
@@ -127,7 +131,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     }
     const asked = preflight(method, headers, corsOrigins, isOurs)
     if (asked !== undefined) return asked
-    if (isOfOtherOrigin(method, headers, origin) && namedOrigin(headers, corsOrigins) === undefined) return otherOrigin()
+    if (isOfOtherOrigin(method, headers, origin) && namedOrigin(headers, corsOrigins) === undefined) {
+      return otherOrigin()
+    }
     const identified = yield* identify(request)
     if ("wait" in identified) return tooManyRequests(identified.wait)
     const { principal } = identified

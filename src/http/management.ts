@@ -62,7 +62,9 @@ const demandTarget = Effect.fnUntraced(function*(principal: Principal, url: Real
 
 const userOf = (principal: Principal) => principal.kind === "user" ? principal.user : undefined
 
-const permissionsOf = ({ exists, generation, grants, isPrivate, realmUrl }: Effect.Success<ReturnType<typeof accessOf>>) => ({
+const permissionsOf = (
+  { exists, generation, grants, isPrivate, realmUrl }: Effect.Success<ReturnType<typeof accessOf>>
+) => ({
   realmURL: realmUrl,
   generation,
   visibility: exists ? isPrivate ? "private" as const : "public" as const : null,
@@ -160,10 +162,14 @@ const handlers = (publicUrl: RealmUrl) =>
               return yield* new InvalidInput({ detail: "user and permission go together" })
             }
             if (user === undefined && visibility === undefined) {
-              return yield* new InvalidInput({ detail: "nothing is to be changed: give user and permission, or visibility" })
+              return yield* new InvalidInput({
+                detail: "nothing is to be changed: give user and permission, or visibility"
+              })
             }
             if (user !== undefined && !isUserName(user)) {
-              return yield* new InvalidInput({ detail: "a user's name has 1 to 256 characters, and no control characters" })
+              return yield* new InvalidInput({
+                detail: "a user's name has 1 to 256 characters, and no control characters"
+              })
             }
             return permissionsOf(
               yield* changeAccess({

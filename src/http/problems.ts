@@ -125,7 +125,9 @@ export const problemOf = (failure: Failure) => {
 /** The same, with what only the log may know. */
 export const answerTo = (failure: Failure) =>
   Effect.as(
-    failure._tag === "DatabaseError" || failure._tag === "KeysUnavailable" ? Effect.logWarning(failure.message) : Effect.void,
+    failure._tag === "DatabaseError" || failure._tag === "KeysUnavailable"
+      ? Effect.logWarning(failure.message)
+      : Effect.void,
     problemOf(failure)
   )
 
@@ -162,7 +164,10 @@ export const tooManyOperations = (limit: number) =>
 const rateLimited = { type: "rate-limited", status: 429, title: "Too many requests" }
 
 export const tooManyRequests = (seconds: number) =>
-  problem({ ...rateLimited, retryAfter: seconds }, "this client asks more often than this server allows; try again later")
+  problem(
+    { ...rateLimited, retryAfter: seconds },
+    "this client asks more often than this server allows; try again later"
+  )
 
 export const unknownHost = (host: string) =>
   problem(

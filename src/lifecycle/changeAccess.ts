@@ -41,7 +41,10 @@ export const changeAccess = Effect.fn("changeAccess")(function*(change: AccessCh
         ? permissions.revoke(realmUrl, user)
         : permissions.grant({ realmUrl, user, permission })
       if ((yield* permissions.ofRealm(realmUrl)).length > maxGrants) {
-        return yield* new RealmConflict({ realmUrl, detail: `has ${maxGrants} users with permission, which is all it may` })
+        return yield* new RealmConflict({
+          realmUrl,
+          detail: `has ${maxGrants} users with permission, which is all it may`
+        })
       }
     }
     if (isPrivate !== undefined) yield* realms.setPrivate(realmUrl, isPrivate)
@@ -71,5 +74,11 @@ export const accessOf = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
   const grants: ReadonlyArray<Grant> = yield* permissions.ofRealm(realmUrl)
   const [realm] = (yield* realms.read([realmUrl])).realms
   const live = realm?.state === "live" ? realm : undefined
-  return { realmUrl, generation: live?.generation ?? 0, isPrivate: live?.isPrivate ?? false, exists: live !== undefined, grants }
+  return {
+    realmUrl,
+    generation: live?.generation ?? 0,
+    isPrivate: live?.isPrivate ?? false,
+    exists: live !== undefined,
+    grants
+  }
 })

@@ -30,7 +30,10 @@ export class FleetSecretTable extends Context.Service<FleetSecretTable, {
             row = decode(yield* select)[0]
           }
           if (row === undefined) {
-            return yield* new DatabaseError({ operation: "keep the fleet's secret", cause: "the row is deleted at once" })
+            return yield* new DatabaseError({
+              operation: "keep the fleet's secret",
+              cause: "the row is deleted at once"
+            })
           }
           return Redacted.make(row.secret)
         })
@@ -40,7 +43,9 @@ export class FleetSecretTable extends Context.Service<FleetSecretTable, {
 
   static readonly layerMemory = Layer.effect(
     FleetSecretTable,
-    Effect.map(MemoryDatabase, (database) =>
-      FleetSecretTable.of({ read: database.read(({ fleetSecret }) => Redacted.make(fleetSecret)) }))
+    Effect.map(
+      MemoryDatabase,
+      (database) => FleetSecretTable.of({ read: database.read(({ fleetSecret }) => Redacted.make(fleetSecret)) })
+    )
   )
 }

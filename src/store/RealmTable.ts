@@ -111,7 +111,9 @@ export class RealmTable extends Context.Service<RealmTable, {
    * another is public. What is transpiled of a private realm is reused by nobody but what is published of it.
    */
   readonly mount: (
-    realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl"> & { readonly isPrivate?: boolean | undefined },
+    realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl"> & {
+      readonly isPrivate?: boolean | undefined
+    },
     expected: number
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
   /**

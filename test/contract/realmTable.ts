@@ -39,7 +39,8 @@ export const realmTable = <E>(name: string, table: Layer.Layer<RealmTable, E>) =
           state: "live",
           wipeFloor: 1,
           definitionFloor: 1,
-          lastPublishedAt: null, isPrivate: false
+          lastPublishedAt: null,
+          isPrivate: false
         })
         assert.include((yield* realms.list).map((each) => each.realmUrl), realmUrl)
       }))

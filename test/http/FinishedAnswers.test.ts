@@ -15,7 +15,13 @@ const body = Buffer.from("export const a = 1\n")
 /** Real HTTP before finished answers, over what a replica knows as the test says; what is not answered is 599. */
 const setUp = (trustProxy = false) =>
   Effect.gen(function*() {
-    const known = { held: true, generation: 3, isPrivate: false, fence: new Fence(), origins: new Map<string, boolean>() }
+    const known = {
+      held: true,
+      generation: 3,
+      isPrivate: false,
+      fence: new Fence(),
+      origins: new Map<string, boolean>()
+    }
     const layer = FinishedAnswers.layer(10_000, trustProxy).pipe(Layer.provideMerge(Layer.mergeAll(
       Layer.fresh(Counters.layer),
       Layer.mock(Generations, {
@@ -44,8 +50,10 @@ const setUp = (trustProxy = false) =>
           http.request({ port, path, agent: false, ...options, headers }, (response) => {
             let text = ""
             response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
-            response.on("end", () =>
-              resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text })))
+            response.on(
+              "end",
+              () => resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text }))
+            )
           }).end()
         }
       )
