@@ -223,6 +223,8 @@ const migrations = Migrator.fromRecord({
       PRIMARY KEY (realm_url, user_name)
     )`
     yield* sql`CREATE INDEX realm_permissions_user ON realm_permissions (user_name)`
+    // Of files that were recorded before, from their next change on.
+    yield* sql`ALTER TABLE realm_files ADD COLUMN size bigint NOT NULL DEFAULT 0`
     // What replicas and workers prove to each other that they belong to this database with.
     yield* sql`CREATE TABLE fleet_secret (
       only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

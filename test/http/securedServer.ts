@@ -28,7 +28,9 @@ export interface Asking extends Ask {
 }
 
 /** One replica in memory behind real HTTP, which knows an admin and users. Paths belong to the public URL's host. */
-export const securedServer = Effect.fnUntraced(function*(more: Partial<HttpOptions> = {}) {
+export const securedServer = (more: Partial<HttpOptions> = {}) => Effect.provide(make(more), Logger.layer([]))
+
+const make = Effect.fnUntraced(function*(more: Partial<HttpOptions>) {
   const places = yield* Effect.map(Layer.build(TemporaryRealms.layer), Context.get(TemporaryRealms))
   const services = yield* Layer.build(Layer.fresh(layerMemory({
     ...places,
@@ -95,6 +97,6 @@ export const securedServer = Effect.fnUntraced(function*(more: Partial<HttpOptio
       )
     }
   }
-}, Effect.provide(Logger.layer([])))
+})
 
 export type SecuredServer = Effect.Success<ReturnType<typeof securedServer>>

@@ -1,5 +1,7 @@
 import { Layer } from "effect"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
+import { FleetSecretTable } from "../../../src/store/FleetSecretTable.ts"
+import { PermissionTable } from "../../../src/store/PermissionTable.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { EncodingTable } from "../../../src/store/EncodingTable.ts"
 import { ModuleTable } from "../../../src/store/ModuleTable.ts"
@@ -14,6 +16,7 @@ import { WriteIntentTable } from "../../../src/store/WriteIntentTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { encodingTable } from "../../contract/encodingTable.ts"
+import { permissionTable } from "../../contract/permissionTable.ts"
 import { jobTable } from "../../contract/jobTable.ts"
 import { moduleTable } from "../../contract/moduleTable.ts"
 import { moduleTranspileTable } from "../../contract/moduleTranspileTable.ts"
@@ -31,6 +34,8 @@ import { postgresWithSessions } from "./postgresLayers.ts"
 const tables = Layer.mergeAll(
   JobTable.layer,
   EncodingTable.layer,
+  FleetSecretTable.layer,
+  PermissionTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   RealmFileTable.layer,
@@ -57,3 +62,4 @@ sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)
 writeIntentTable("PostgreSQL", tables)
 realmFileTable("PostgreSQL", tables)
+permissionTable("PostgreSQL", tables)
