@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
-import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
+import { type RecordedFile, RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { freshRealm } from "./freshRealm.ts"
 
@@ -102,11 +102,17 @@ export const realmFileTable = <E>(name: string, tables: Layer.Layer<RealmFileTab
         const [realmUrl, other] = [yield* liveRealm, yield* liveRealm]
         const nothing = { files: 0, bytes: 0 }
         assert.deepStrictEqual(yield* files.measure(realmUrl, ["a"]), { ...nothing, ofPaths: nothing })
-        yield* files.recordAll(realmUrl, new Map([["a", { ...file("1"), size: 5 }], ["b", { ...file("1"), size: 7 }]]))
+        yield* files.recordAll(
+          realmUrl,
+          new Map<string, RecordedFile>([["a", { ...file("1"), size: 5 }], ["b", { ...file("1"), size: 7 }]])
+        )
         yield* files.recordAll(other, new Map([["a", { ...file("1"), size: 100 }]]))
         yield* files.record(
           realmUrl,
-          new Map([["a", { ...file("2"), size: 6_000_000_000 }], ["c", file("1")], ["d", null]])
+          new Map<string, RecordedFile | null>([["a", { ...file("2"), size: 6_000_000_000 }], ["c", file("1")], [
+            "d",
+            null
+          ]])
         )
         assert.deepStrictEqual(yield* files.measure(realmUrl, ["a", "c", "none"]), {
           files: 3,
