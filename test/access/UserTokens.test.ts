@@ -10,6 +10,9 @@ const secret = "0123456789abcdef0123456789abcdef"
 const now = 1_800_000_000
 const good: JWTPayload = { sub: "alice", exp: now + 60, iss: "https://login.example", aud: "lockstep" }
 
+const without = (claim: string): JWTPayload =>
+  Object.fromEntries(Object.entries(good).filter(([name]) => name !== claim))
+
 const sign = (
   payload: JWTPayload,
   alg = "HS256",
@@ -39,10 +42,6 @@ it.effect("a token names its user while it lasts, for whom it is meant, by who s
       "alice",
       "clocks differ a little"
     )
-    const { aud: _aud, ...noAudience } = good
-    const { exp: _exp, ...endless } = good
-    const { sub: _sub, ...nobody } = good
-    const { iss: _iss, ...noIssuer } = good
     const wrong: ReadonlyArray<JWTPayload> = [
       { ...good, exp: now - 60 },
       { ...good, nbf: now + 60 },
@@ -52,10 +51,10 @@ it.effect("a token names its user while it lasts, for whom it is meant, by who s
       { ...good, sub: "" },
       { ...good, sub: "a".repeat(257) },
       { ...good, sub: "a\nb" },
-      noAudience,
-      noIssuer,
-      endless,
-      nobody
+      without("aud"),
+      without("iss"),
+      without("exp"),
+      without("sub")
     ]
     for (const payload of wrong) {
       assert.strictEqual(yield* verdict(shared, yield* sign(payload)), "Unauthenticated", JSON.stringify(payload))
@@ -117,8 +116,7 @@ it.live("an issuer's keys are fetched once, used for asymmetric signatures alone
         Effect.result(check(token)),
         (answer) => answer._tag === "Success" ? answer.success : answer.failure._tag
       )
-    const { exp: _exp, ...lasting } = good
-    const claims = { ...lasting, exp: Math.floor(Date.now() / 1000) + 60 }
+    const claims = { ...good, exp: Math.floor(Date.now() / 1000) + 60 }
     const token = yield* sign(claims, "ES256", ec, "one")
     assert.deepStrictEqual(
       yield* Effect.forEach([1, 2, 3, 4], () => verdictOf(token), { concurrency: "unbounded" }),
