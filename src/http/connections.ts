@@ -26,7 +26,7 @@ export const serverOptions = ({ headersMillis, requestMillis }: ConnectionLimits
   requestTimeout: requestMillis,
   maxHeaderSize: maxHeaderBytes,
   // Node looks for slow ones this often.
-  connectionsCheckingInterval: Math.max(100, Math.min(5_000, headersMillis / 3))
+  connectionsCheckingInterval: Math.ceil(Math.min(5_000, headersMillis / 3))
 })
 
 /**
