@@ -6,7 +6,7 @@ it.live(
   "made-up requests are never answered by a failure, and neither show nor change what is not theirs",
   () =>
     Effect.gen(function*() {
-      const seed = String(Date.now())
+      const seed = Date.now() % 2 ** 32
       const { failure, statuses } = yield* fuzz({ cases: 2_000, seed })
       assert.isUndefined(failure, `seed ${seed}: ${failure}`)
       // Not all of them fall at the first hurdle.

@@ -6,7 +6,7 @@ const asked = (args: ReadonlyArray<string>) => {
   const flags = flagsOf(args, { cases: { type: "string" }, seed: { type: "string" } })
   return {
     cases: wholeNumber("cases", flags.cases, { least: 1, most: 10_000_000, otherwise: 50_000 }),
-    seed: flags.seed ?? String(Date.now())
+    seed: wholeNumber("seed", flags.seed, { least: 0, most: 2 ** 32 - 1, otherwise: Date.now() % 2 ** 32 })
   }
 }
 
