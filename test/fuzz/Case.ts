@@ -191,7 +191,7 @@ const endpoints = [
   "/kept/_atomic"
 ] as const
 
-const characters = [..."abc/._-@%?#:;\\\"'<>{}[]()&=+~* \t\r\n\0\x7f\u0080\u00ff\u2028\u{1f600}"]
+const characters = Array.from("abc/._-@%?#:;\\\"'<>{}[]()&=+~* \t\r\n\0\x7f\u0080\u00ff\u2028\u{1f600}")
 
 const anything = (dice: Dice): string => dice.several(12, () => dice.one(characters)).join("")
 
