@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Option } from "effect"
+import { EncodingTable } from "../../src/store/EncodingTable.ts"
 import { adminToken, publicUrl, securedServer } from "./securedServer.ts"
 
 /** What of an answer may not differ between a realm that is kept from who asks and one that does not exist. */
@@ -302,6 +303,13 @@ it.live(
       assert.strictEqual((yield* server.ask("/deep/s", { as: "alice" })).headers["x-lockstep-cache"], "transpiled")
       yield* server.realm("probe", { "s.ts": secret }, { owner: "bob" })
       assert.strictEqual((yield* server.ask("/probe/s", { as: "bob" })).headers["x-lockstep-cache"], "transpiled")
+      // Nor whether they were compressed: what was is known by the realm.
+      const compressed = yield* server.ask("/deep/s", { as: "alice", headers: { "accept-encoding": "br" } })
+      assert.strictEqual(compressed.headers["content-encoding"], "br")
+      const tag = String((yield* server.ask("/deep/s", { as: "alice" })).headers.etag)
+      const encodings = Context.get(server.services, EncodingTable)
+      assert.isTrue(Option.isNone(yield* encodings.read(tag, "br")))
+      assert.isTrue(Option.isSome(yield* encodings.read(`${tag} ${publicUrl}deep/`, "br")))
       // A publication of it shares with it, and transpiles nothing.
       yield* server.publish("deep", "deeplive", { as: "alice", private: true })
       assert.strictEqual((yield* server.ask("/deeplive/s", { as: "alice" })).headers["x-lockstep-cache"], "l2")
