@@ -38,7 +38,7 @@ interface Realm {
   readonly fence: Fence
   /** The row at that generation; none while it is not known, as after a change that moved more than paths. */
   row: RealmRow | undefined
-  /** The row's word. Without a row, nobody may assume that it is not. */
+  /** The word of the last row. */
   isPrivate: boolean
   incarnation: string
 }
@@ -169,7 +169,6 @@ export class RealmMemory {
     if (paths === "*" || !inOrder) {
       realm.fence.drop()
       realm.row = undefined
-      realm.isPrivate = true
     } else {
       for (const path of paths) voidPath(realm.fence, path)
       if (realm.row !== undefined) realm.row = { ...realm.row, generation }
