@@ -38,11 +38,13 @@ import { Watcher } from "./realms/Watcher.ts"
 import { layerReindex } from "./reindex/ReindexWorker.ts"
 import { ArtifactTable } from "./store/ArtifactTable.ts"
 import { EncodingTable } from "./store/EncodingTable.ts"
+import { FleetSecretTable } from "./store/FleetSecretTable.ts"
 import { JobTable } from "./store/JobTable.ts"
 import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
 import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
+import { PermissionTable } from "./store/PermissionTable.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmIndexTable } from "./store/RealmIndexTable.ts"
@@ -85,9 +87,11 @@ export interface LockstepOptions extends Roots, Identity {
 const storeSql = Layer.mergeAll(
   ArtifactTable.layer,
   EncodingTable.layer,
+  FleetSecretTable.layer,
   JobTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
+  PermissionTable.layer,
   PoolConnections.layer,
   RealmFileTable.layer,
   RealmIndexTable.layer,
@@ -101,9 +105,11 @@ const storeSql = Layer.mergeAll(
 const storeMemory = Layer.mergeAll(
   ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
+  FleetSecretTable.layerMemory,
   JobTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
+  PermissionTable.layerMemory,
   PoolConnections.layerMemory,
   RealmFileTable.layerMemory,
   RealmIndexTable.layerMemory,
@@ -221,6 +227,7 @@ export const layerWorkerProgram = (
   layerReindex(options).pipe(
     Layer.provide(Layer.mergeAll(
       Counters.layer,
+      FleetSecretTable.layer,
       JobBell.layerListener,
       JobTable.layer,
       RealmIndexTable.layer,

@@ -77,7 +77,7 @@ const main = Layer.unwrap(Effect.gen(function*() {
   const routes = Layer.mergeAll(
     notes(RealmUrl.ofName(publicUrl, "notes")).pipe(Layer.provide(RenderedNotes.layer)),
     // The realm's own routes: who writes a note writes it here.
-    layerRoutes({ publicUrl })
+    layerRoutes({ publicUrl, access: "open" })
   )
   return HttpRouter.serve(routes, { disableListenLog: true }).pipe(
     Layer.tap(() => Console.log(`listening on http://localhost:${port}`)),

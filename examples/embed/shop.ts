@@ -52,7 +52,7 @@ const directory = (name: string) => fileURLToPath(new URL(name, import.meta.url)
 const lockstep = Layer.unwrap(Effect.gen(function*() {
   const port = yield* Config.Port("PORT")
   const publicUrl = RealmUrl.make(`http://localhost:${port}/modules/`)
-  return layerRoutes({ publicUrl }).pipe(
+  return layerRoutes({ publicUrl, access: "open" }).pipe(
     Layer.provide(layerLockstep({
       publicUrl,
       realmsDir: directory("realms"),

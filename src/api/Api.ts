@@ -32,10 +32,25 @@ export const RealmEntry = Schema.Struct({
   kind: Schema.Literals(["source", "published"]),
   generation: Generation,
   sourceURL: Schema.optionalKey(Schema.String),
+  /** Left out for a public one. */
+  visibility: Schema.optionalKey(Schema.Literal("private")),
   lastPublishedAt: Schema.optionalKey(Schema.String)
 })
 
 export const Realms = Schema.Struct({ realms: Schema.Array(RealmEntry) })
+
+export const Visibility = Schema.Literals(["public", "private"])
+
+export const Permission = Schema.Literals(["read", "write", "owner"])
+
+/** Who may do what with a realm. */
+export const Permissions = Schema.Struct({
+  realmURL: Schema.String,
+  /** 0 for a URL that no realm has yet. */
+  generation: Generation,
+  visibility: Schema.NullOr(Visibility),
+  permissions: Schema.Array(Schema.Struct({ user: Schema.String, permission: Permission }))
+})
 
 /** The answer of `GET <realm>_definitions`. */
 export const Definitions = Schema.Struct({
@@ -100,42 +115,67 @@ const url = Schema.String.annotate({ description: "A realm's URL; ends in a slas
 
 const management = HttpApiGroup.make("management", { topLevel: true })
   .add(HttpApiEndpoint.post("createRealm", "/_create-realm", {
-    payload: Schema.Struct({ name: Schema.String, from: Schema.optionalKey(Schema.String) }),
+    payload: Schema.Struct({
+      name: Schema.String,
+      from: Schema.optionalKey(Schema.String),
+      private: Schema.optionalKey(Schema.Boolean)
+    }),
     success: Created.pipe(HttpApiSchema.status(201)),
-    error: [problem(403), problem(409), problem(503)]
+    error: [problem(401), problem(403), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("publishRealm", "/_publish-realm", {
-    payload: Schema.Struct({ sourceRealmURL: url, publishedRealmURL: url }),
+    payload: Schema.Struct({
+      sourceRealmURL: url,
+      publishedRealmURL: url,
+      private: Schema.optionalKey(Schema.Boolean)
+    }),
     success: Published.pipe(HttpApiSchema.status(202)),
-    error: [problem(403), problem(404), problem(409), problem(503)]
+    error: [problem(401), problem(403), problem(404), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("unpublishRealm", "/_unpublish-realm", {
     payload: Schema.Struct({ publishedRealmURL: url }),
     success: Retired,
-    error: [problem(403), problem(404), problem(409), problem(503)]
+    error: [problem(401), problem(403), problem(404), problem(409), problem(503)]
   }))
   .add(HttpApiEndpoint.post("deleteRealm", "/_delete-realm", {
     payload: Schema.Struct({ realmURL: url }),
     success: Retired,
-    error: [problem(403), problem(404), problem(503)]
+    error: [problem(401), problem(403), problem(404), problem(503)]
   }))
   .add(HttpApiEndpoint.post("invalidate", "/_invalidate", {
     payload: Schema.Struct({ realmURL: url, path: Schema.optionalKey(Schema.String) }),
     success: Invalidated,
-    error: [problem(403), problem(404), problem(503)]
+    error: [problem(401), problem(403), problem(404), problem(503)]
   }))
   .add(HttpApiEndpoint.post("reindex", "/_reindex", {
     payload: Schema.Struct({ realmURL: url }),
     success: Invalidated.pipe(HttpApiSchema.status(202)),
-    error: [problem(403), problem(404), problem(503)]
+    error: [problem(401), problem(403), problem(404), problem(503)]
   }))
-  .add(HttpApiEndpoint.get("realms", "/_realms", { success: Realms, error: problem(503) }))
-  .add(HttpApiEndpoint.get("status", "/_status", { success: Status }))
+  .add(HttpApiEndpoint.get("permissions", "/_permissions", {
+    query: { realmURL: url },
+    success: Permissions,
+    error: [problem(401), problem(403), problem(404), problem(503)]
+  }))
+  .add(HttpApiEndpoint.post("changePermissions", "/_permissions", {
+    payload: Schema.Struct({
+      realmURL: url,
+      user: Schema.optionalKey(Schema.String),
+      /** The user's from now on. */
+      permission: Schema.optionalKey(Schema.Literals(["read", "write", "owner", "none"])),
+      visibility: Schema.optionalKey(Visibility)
+    }),
+    success: Permissions,
+    error: [problem(401), problem(403), problem(404), problem(409), problem(503)]
+  }))
+  .add(HttpApiEndpoint.get("realms", "/_realms", { success: Realms, error: [problem(401), problem(503)] }))
+  .add(HttpApiEndpoint.get("status", "/_status", { success: Status, error: problem(401) }))
   .add(HttpApiEndpoint.get("health", "/_health", {
     success: Schema.Struct({ status: Schema.Literal("ok"), replicaId: Schema.String, version: Schema.String })
   }))
   .add(HttpApiEndpoint.get("metrics", "/_metrics", {
-    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" })),
+    error: [problem(401), problem(403)]
   }))
 
 /** What a request does not have the shape for (400), before any handler sees it. */

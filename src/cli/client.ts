@@ -6,6 +6,7 @@ import { CommandFailed } from "./CommandFailed.ts"
 import { describeProblem, hintFor } from "./problem.ts"
 import { parseServerUrl } from "./quantities.ts"
 import { rootMessage } from "./systemError.ts"
+import { givenToken } from "./token.ts"
 
 /** Every command that has something to say can say it to programs. */
 export const jsonFlag = (description: string) =>
@@ -22,6 +23,14 @@ export const clientFlags = {
   ),
   json: jsonFlag("print the server's JSON answer")
 }
+
+/** Makes a realm private. */
+export const privateFlag = (description: string) =>
+  Flag.Boolean("private").pipe(
+    Flag.withDescription(description),
+    Flag.withoutNegation,
+    Flag.withDefault(false)
+  )
 
 /** What a publish or write has answered: nothing older will do. */
 export const minGenerationFlag = Flag.Int("min-generation").pipe(
@@ -46,7 +55,12 @@ const answerDeadline = "2 minutes"
 /** One request to the server, over connections that it shares with others; whatever status it answers with. */
 export const sendShared = Effect.fnUntraced(function*(server: string, request: HttpClientRequest.HttpClientRequest) {
   const client = yield* HttpClient.HttpClient
-  return yield* client.execute(HttpClientRequest.prependUrl(request, server)).pipe(
+  const token = yield* givenToken
+  const authorized = Option.match(token, {
+    onNone: () => request,
+    onSome: (token) => HttpClientRequest.bearerToken(request, token)
+  })
+  return yield* client.execute(HttpClientRequest.prependUrl(authorized, server)).pipe(
     Effect.flatMap(({ headers, status, text }) => Effect.map(text, (body) => ({ status, body, headers }))),
     Effect.mapError((error) =>
       new CommandFailed({

@@ -2,7 +2,7 @@ import { resolve } from "node:path"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Created } from "../api/Api.ts"
-import { clientFlags, post, print } from "./client.ts"
+import { clientFlags, post, print, privateFlag } from "./client.ts"
 
 /** `lockstep create NAME [--from DIR]` */
 export const create = Command.make(
@@ -16,11 +16,13 @@ export const create = Command.make(
       Flag.withDescription("copy this directory of the server's machine into the realm"),
       Flag.optional
     ),
+    private: privateFlag("only who is given permission may read it (public)"),
     ...clientFlags
   },
-  Effect.fnUntraced(function*({ from, name, ...flags }) {
+  Effect.fnUntraced(function*({ from, name, private: isPrivate, ...flags }) {
     const body = yield* post(flags.server, "/_create-realm", {
       name,
+      ...(isPrivate ? { private: true } : {}),
       // The server works elsewhere: what is relative is relative to whoever types it.
       ...Option.match(from, { onNone: () => ({}), onSome: (directory) => ({ from: resolve(directory) }) })
     })

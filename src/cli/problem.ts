@@ -31,8 +31,8 @@ const byType: Readonly<Record<string, string>> = {
 }
 
 const byStatus: Readonly<Record<number, string>> = {
-  401: "give a token that the server knows with --token or LOCKSTEP_TOKEN",
-  403: "the token does not allow this: use another one with --token, or ask who owns the realm",
+  401: "give a token that the server knows with --token-file FILE or LOCKSTEP_TOKEN",
+  403: "the token does not allow this: use another one, or ask who owns the realm",
   429: "the server limits how much it is asked: wait a moment, and try again",
   500: "the replica's log says more",
   502: "what stands in front of the replicas said so: name a replica itself with --server",

@@ -10,12 +10,14 @@ import { deleteRealm } from "./delete.ts"
 import { doctor } from "./doctor.ts"
 import { demo } from "./demo.ts"
 import { layerLogging } from "./logging.ts"
+import { grant, permissions, revoke } from "./permissions.ts"
 import { presenter } from "./presenter.ts"
 import { publish } from "./publish.ts"
 import { reindex } from "./reindex.ts"
 import { realms } from "./realms.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
+import { tokenFileFlag, tokenFlag } from "./token.ts"
 import { unpublish } from "./unpublish.ts"
 import { verify } from "./verify.ts"
 import { warm } from "./warm.ts"
@@ -41,6 +43,9 @@ export const lockstep = Command.make("lockstep").pipe(
     reindex,
     unpublish,
     deleteRealm,
+    grant,
+    revoke,
+    permissions,
     realms,
     definitions,
     status,
@@ -48,7 +53,8 @@ export const lockstep = Command.make("lockstep").pipe(
     doctor,
     warm,
     demo
-  ])
+  ]),
+  Command.withGlobalFlags([tokenFlag, tokenFileFlag])
 )
 
 /** Of effect's own flags, those that every command has. */

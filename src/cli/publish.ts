@@ -2,7 +2,7 @@ import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Published } from "../api/Api.ts"
 import { acknowledged } from "./acknowledged.ts"
-import { clientFlags, decodeAnswer, post } from "./client.ts"
+import { clientFlags, decodeAnswer, post, privateFlag } from "./client.ts"
 import { urlArgument } from "./urlArgument.ts"
 import { ready } from "./readiness.ts"
 
@@ -17,10 +17,15 @@ export const publish = Command.make(
       Flag.withoutNegation,
       Flag.withDefault(false)
     ),
+    private: privateFlag("only who is given permission may read it (as it is; public where it is new)"),
     ...clientFlags
   },
-  Effect.fnUntraced(function*({ json, published, server, source, wait }) {
-    const body = yield* post(server, "/_publish-realm", { sourceRealmURL: source, publishedRealmURL: published })
+  Effect.fnUntraced(function*({ json, private: isPrivate, published, server, source, wait }) {
+    const body = yield* post(server, "/_publish-realm", {
+      sourceRealmURL: source,
+      publishedRealmURL: published,
+      ...(isPrivate ? { private: true } : {})
+    })
     const answer = yield* decodeAnswer(server, body, Published)
     if (wait) yield* ready(server, answer)
     if (json) return yield* Console.log(wait ? JSON.stringify({ ...answer, status: "ready" }) : body)

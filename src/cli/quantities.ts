@@ -46,3 +46,23 @@ export const parseServerUrls = (text: string): Option.Option<ReadonlyArray<strin
 /** An absolute `http` or `https` URL, as it was written. */
 export const parseUrl = (text: string): Option.Option<string> =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? Option.some(text) : Option.none()
+
+/** The origin of pages, as browsers send it: `https://studio.example`. */
+export const parseOrigin = (text: string): Option.Option<string> =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.replace(/\/$/, "")
+    ? Option.some(new URL(text).origin)
+    : Option.none()
+
+/** `200`, or `200/1000`: requests a second, and how many at once after a rest; ten seconds' worth by default. `off` is none. */
+export const parseRate = (
+  text: string
+): Option.Option<{ readonly perSecond: number; readonly burst: number } | undefined> => {
+  if (text === "off") return Option.some(undefined)
+  const [, rate = "", burst] = /^(\d{1,7}(?:\.\d+)?)(?:\/(\d{1,8}))?$/.exec(text) ?? []
+  const perSecond = Number(rate)
+  if (rate === "" || perSecond <= 0) return Option.none()
+  return Option.some({
+    perSecond,
+    burst: burst === undefined ? Math.max(1, Math.ceil(perSecond * 10)) : Math.max(1, Number(burst))
+  })
+}

@@ -25,6 +25,12 @@ export const describeRealms = ({ realms }: typeof Realms.Type): string =>
     : table(
       ["URL", "KIND", "GENERATION", "SOURCE", "LAST PUBLISHED"],
       realms.map((
-        { generation, kind, lastPublishedAt = "-", sourceURL = "-", url }
-      ) => [url, kind, String(generation), sourceURL, lastPublishedAt])
+        { generation, kind, lastPublishedAt = "-", sourceURL = "-", url, visibility }
+      ) => [
+        url,
+        visibility === undefined ? kind : `${kind}, ${visibility}`,
+        String(generation),
+        sourceURL,
+        lastPublishedAt
+      ])
     )

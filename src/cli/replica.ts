@@ -1,10 +1,14 @@
 import { hostname } from "node:os"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Context, Duration, Effect, Layer, Option } from "effect"
+import { isConfigured, isLoopback } from "../access/Access.ts"
+import { AccessNotConfigured } from "../access/errors.ts"
 import { layerHttp, Listening } from "../http/server.ts"
 import { layerProgram } from "../Lockstep.ts"
 import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
+import { accessOptions, rateOf } from "./accessFlags.ts"
+import { CommandFailed } from "./CommandFailed.ts"
 import { CurrentConfig, presetOf } from "./config/configured.ts"
 import { observed } from "./observed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
@@ -25,6 +29,11 @@ export const replica = (flags: ServeOptions) => {
 
 const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions) {
   const { host, publicUrl, trustProxy } = flags
+  const access = yield* accessOptions(flags)
+  // Before anything is started: who forgot this must not wait for a database first.
+  if (!isLoopback(host) && !isConfigured(access)) {
+    return yield* new CommandFailed({ message: new AccessNotConfigured({ host }).message })
+  }
   const config = yield* CurrentConfig
   const directories = yield* prepareDirectories(
     flags.dataDir,
@@ -70,6 +79,11 @@ const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions
     port: reserved.port,
     publicUrl,
     trustProxy,
+    access,
+    corsOrigins: flags.corsOrigin,
+    trustPages: flags.trustPages,
+    rateLimit: rateOf(flags, host),
+    realmLimits: { bytes: flags.maxRealmBytes, files: flags.maxRealmFiles },
     cacheBytes: Math.ceil(flags.cacheBytes / 4)
   })).pipe(
     Effect.provideContext(services),

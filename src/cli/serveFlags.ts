@@ -1,6 +1,7 @@
 import { Config, Redacted } from "effect"
 import { Argument, type Command, Flag } from "effect/cli"
 import { observabilityFlags } from "./observabilityFlags.ts"
+import { accessFlags } from "./accessFlags.ts"
 import { parseBaseUrl, parseDuration, parsePort, parseServerUrl, parseServerUrls, parseSize } from "./quantities.ts"
 
 // A flag wins over its environment variable, which wins over the default.
@@ -138,6 +139,7 @@ export const serveFlags = {
     Flag.withDescription("take reindex jobs as well; --no-worker leaves them to others (on)"),
     Flag.withDefault(true)
   ),
+  ...accessFlags,
   replicaUrls,
   prerenderer,
   transpiler: Flag.Literals("transpiler", ["babel", "oxc"]).pipe(

@@ -14,6 +14,8 @@ export type Cause =
   | "recovery"
   /** An edit on disk. */
   | "edit"
+  /** Who may do what with it has changed, and no byte. */
+  | "access"
   /** Somebody asked for it. */
   | "call"
 

@@ -32,6 +32,7 @@ export interface Change {
 export interface Known {
   readonly generation: number
   readonly fence: Fence
+  readonly isPrivate: boolean
 }
 
 interface Realm {
@@ -40,6 +41,8 @@ interface Realm {
   readonly fence: Fence
   /** The row at that generation; none while it is not known, as after a change that moved more than paths. */
   row: RealmRow | undefined
+  /** The word of the last row. */
+  isPrivate: boolean
   incarnation: string
 }
 
@@ -153,11 +156,13 @@ export class RealmMemory {
         remember(this.#absent, url, this.#capacity)
         continue
       }
-      const realm = known ?? { generation: row.generation, fence: new Fence(), row, incarnation: "" }
+      const realm = known ??
+        { generation: row.generation, fence: new Fence(), row, isPrivate: row.isPrivate, incarnation: "" }
       if (row.generation > realm.generation) {
         this.#advance(realm, { realmUrl: url, generation: row.generation, paths: "*" })
       }
       realm.row = row
+      realm.isPrivate = row.isPrivate
       realm.incarnation = snapshot.incarnation
       this.#keep(url, realm)
       if (row.state === "live") views.set(url, viewOf(realm, row))

@@ -3,6 +3,7 @@ import { readIfThere, SourceCache, type SourceFile } from "../cache/SourceCache.
 import type { RealmView } from "../coordination/Generations.ts"
 import type { Dependency } from "../domain/Definition.ts"
 import type { DatabaseError, FileFailure } from "../domain/errors.ts"
+import { ofWhole, type RealmUrl } from "../domain/RealmUrl.ts"
 import { ModuleLocator, moduleUrl } from "./ModuleLocator.ts"
 
 /** What an import led to, and the record of it. */
@@ -15,15 +16,21 @@ export interface Found {
 /**
  * The other modules that definitions are made from (DESIGN rule 12: validity by content). Each is recorded as it was when
  * it was read, those that were not there too, and what was made from them is valid only while they are that.
+ *
+ * Whoever may read a realm may read its definitions. So they are made from that realm and from public ones alone: another
+ * private realm is none, as far as they are concerned, and what was made from a realm before it became private is void.
  */
 export class Dependencies extends Context.Service<Dependencies, {
-  /** Reads what an import's URL stands for now. */
-  readonly read: (url: string) => Effect.Effect<Found, DatabaseError | FileFailure>
+  /** Reads what an import's URL stands for now, for a module of `reader`. */
+  readonly read: (url: string, reader: RealmUrl) => Effect.Effect<Found, DatabaseError | FileFailure>
   /**
    * Whether all of them are what they were. Bytes come from memory while the fences of their realms hold; in source realms,
    * which anybody may edit, each file's stamp is looked at too.
    */
-  readonly hold: (dependencies: ReadonlyArray<Dependency>) => Effect.Effect<boolean, DatabaseError | FileFailure>
+  readonly hold: (
+    dependencies: ReadonlyArray<Dependency>,
+    reader: RealmUrl
+  ) => Effect.Effect<boolean, DatabaseError | FileFailure>
 }>()("lockstep/definitions/Dependencies") {
   static readonly layer = Layer.effect(
     Dependencies,
@@ -31,8 +38,17 @@ export class Dependencies extends Context.Service<Dependencies, {
       const locator = yield* ModuleLocator
       const sources = yield* SourceCache
 
-      const read = Effect.fnUntraced(function*(url: string): Effect.fn.Return<Found, DatabaseError | FileFailure> {
-        const place = yield* locator.locate(url)
+      const locate = (url: string, reader: RealmUrl) =>
+        Effect.map(
+          locator.locate(url),
+          Option.filter(({ view: { row } }) => !row.isPrivate || ofWhole(row.realmUrl) === ofWhole(reader))
+        )
+
+      const read = Effect.fnUntraced(function*(
+        url: string,
+        reader: RealmUrl
+      ): Effect.fn.Return<Found, DatabaseError | FileFailure> {
+        const place = yield* locate(url, reader)
         if (Option.isNone(place)) {
           return {
             dependency: { url, realm: null, name: "", path: null, generation: 0, hash: null },
@@ -56,12 +72,12 @@ export class Dependencies extends Context.Service<Dependencies, {
       })
 
       // One look at each realm: its view serves all its files.
-      const holds = (dependency: Dependency, views: Map<string, RealmView>) =>
+      const holds = (dependency: Dependency, reader: RealmUrl, views: Map<string, RealmView>) =>
         Effect.gen(function*() {
           const { hash, name, path, realm, url } = dependency
           let view = realm === null ? undefined : views.get(realm)
           if (view === undefined) {
-            const place = yield* locator.locate(url)
+            const place = yield* locate(url, reader)
             if (Option.isNone(place)) return realm === null
             view = place.value.view
             if (view.row.realmUrl !== realm) return false
@@ -73,9 +89,9 @@ export class Dependencies extends Context.Service<Dependencies, {
             : source.value.hash === hash && source.value.canonicalPath === path
         })
 
-      const hold = Effect.fnUntraced(function*(dependencies: ReadonlyArray<Dependency>) {
+      const hold = Effect.fnUntraced(function*(dependencies: ReadonlyArray<Dependency>, reader: RealmUrl) {
         const views = new Map<string, RealmView>()
-        for (const dependency of dependencies) if (!(yield* holds(dependency, views))) return false
+        for (const dependency of dependencies) if (!(yield* holds(dependency, reader, views))) return false
         return true
       })
 

@@ -6,6 +6,7 @@ import { Counters } from "../coordination/Counters.ts"
 import type { RealmView } from "../coordination/Generations.ts"
 import { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts"
 import type { DatabaseError, FileFailure } from "../domain/errors.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type DefinitionsRow, ModuleTable } from "../store/ModuleTable.ts"
 import { type TranspileFailure, Transpiler } from "../transpile/Transpiler.ts"
 import { assembleModule } from "./assembleModule.ts"
@@ -65,12 +66,12 @@ export class ModuleDefinitions extends Context.Service<ModuleDefinitions, {
         const table = yield* ModuleTable
         const transpiler = yield* Transpiler
 
-        const holds = Effect.fnUntraced(function*(row: DefinitionsRow) {
+        const holds = Effect.fnUntraced(function*(row: DefinitionsRow, realmUrl: RealmUrl) {
           if (row.expires_at !== null && (yield* Clock.currentTimeMillis) >= row.expires_at) return false
-          return yield* dependencies.hold(row.dependencies)
+          return yield* dependencies.hold(row.dependencies, realmUrl)
         })
         const stillHolds = ({ path, view }: Key, made: Made) =>
-          guard.holds(made.guard, view.row.realmUrl, path) ? holds(made.row) : Effect.succeed(false)
+          guard.holds(made.guard, view.row.realmUrl, path) ? holds(made.row, view.row.realmUrl) : Effect.succeed(false)
 
         const compute = ({ scope, source, view }: Key) =>
           Effect.suspend(() => {
@@ -95,7 +96,11 @@ export class ModuleDefinitions extends Context.Service<ModuleDefinitions, {
               const row = yield* table.read(realmUrl, path, key)
               if (Option.isNone(row)) return Option.none<Made>()
               // A dependency that cannot be read now makes no row wrong; it is read again where it is needed.
-              const valid = yield* Effect.catchTag(holds(row.value), "FileFailure", () => Effect.succeed(false))
+              const valid = yield* Effect.catchTag(
+                holds(row.value, realmUrl as RealmUrl),
+                "FileFailure",
+                () => Effect.succeed(false)
+              )
               return valid ? Option.some<Made>({ row: row.value, guard: token }) : Option.none<Made>()
             }),
             write: (realmUrl, path, key, token, made) => table.write(realmUrl, path, key, token, made.row)
@@ -146,8 +151,10 @@ export class ModuleDefinitions extends Context.Service<ModuleDefinitions, {
           })
           const rows = yield* table.readMany(keys)
           const valid: Array<Option.Option<DefinitionsRow>> = []
-          for (const row of rows) {
-            valid.push(Option.isSome(row) && (yield* holds(row.value)) ? row : Option.none())
+          for (const [index, row] of rows.entries()) {
+            const realmUrl = keys[index]?.realmUrl
+            const holding = Option.isSome(row) && realmUrl !== undefined && (yield* holds(row.value, realmUrl))
+            valid.push(holding ? row : Option.none())
           }
           return valid
         })

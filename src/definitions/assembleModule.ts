@@ -51,7 +51,7 @@ export const assembleModule = Effect.fn("assembleModule")(function*(
   const { dependencies: dependency_keys } = root.analysis
 
   const load = Effect.fnUntraced(function*(url: string) {
-    const found = yield* dependencies.read(url)
+    const found = yield* dependencies.read(url, view.row.realmUrl)
     const { path, realm } = found.dependency
     const canonicalUrl = realm === null || path === null ? url : moduleUrl(realm, path)
     const node = byUrl.get(canonicalUrl) ?? (yield* nodeOf(analyses, found, canonicalUrl))

@@ -78,6 +78,9 @@ const upperCaseEscapes = (url: string) => url.replace(/%[0-9a-f]{2}/gi, (escape)
 /** The realm's URL for one immutable published version, `<realm>@<generation>/`. */
 export const ofVersion = (realm: RealmUrl, generation: number): RealmUrl => `${realm}@${generation}/` as RealmUrl
 
+/** The realm itself, of its URL or of one of its versions': a realm's own URL has no such segment. */
+export const ofWhole = (realm: RealmUrl): RealmUrl => realm.replace(/\/@\d+\/$/, "/") as RealmUrl
+
 /** A notification's payload is `<realmURL>:<path>`; the separator is the first `/:`, as realm URLs end in a slash. */
 export const splitPayload = (payload: string): { readonly realmUrl: string; readonly path: string } | undefined => {
   const separator = payload.indexOf("/:")

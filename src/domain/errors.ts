@@ -135,6 +135,16 @@ export class CommitConflict extends Schema.TaggedError<CommitConflict>("lockstep
   }
 }
 
+/** The realm would have more files or bytes than one may have (413). */
+export class RealmTooLarge extends Schema.TaggedError<RealmTooLarge>("lockstep/RealmTooLarge")("RealmTooLarge", {
+  realmUrl: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.realmUrl} ${this.detail}; nothing was changed`
+  }
+}
+
 /** The realm's write lock could not be had in time (503). */
 export class LockTimeout extends Schema.TaggedError<LockTimeout>("lockstep/LockTimeout")("LockTimeout", {
   realmUrl: Schema.String,

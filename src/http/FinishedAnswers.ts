@@ -48,7 +48,7 @@ interface Entry extends Omit<Finished, "body"> {
  * map, and the same questions that every other reader of memory asks: is the lease held (I2), is the realm's fence still
  * this one, does the token hold for the path (I1). It runs before any routing, in Node's own request event.
  *
- * Source realms are edited in place by anyone, and have none.
+ * Source realms are edited in place by anyone, and have none. Nor have private realms: who asks is not known yet.
  */
 export class FinishedAnswers extends Context.Service<FinishedAnswers, {
   /** Writes the answer, if there is one that holds; else says false and has done nothing. */
@@ -97,7 +97,11 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
             if (entry === undefined) return false
             const known = generations.known(entry.realmUrl)
             const { fence, origin, paths, token } = entry
-            if (known?.fence !== fence || !fence.holds(token, paths[0]) || !fence.holds(token, paths[1])) return false
+            // Entries of a realm that became private are void with its fence; this does not rest on that alone.
+            if (
+              known?.fence !== fence || known.isPrivate || !fence.holds(token, paths[0]) ||
+              !fence.holds(token, paths[1])
+            ) return false
             if (origin !== undefined && generations.knownOrigin(origin.url) !== origin.hasRealms) return false
             if (known.generation !== entry.generation) {
               entries.set(id, entry = prepare(entry, entry.sent, known.generation))
@@ -115,7 +119,8 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
           },
           keep: (asked, { body, ...finished }) => {
             const known = generations.known(finished.realmUrl)
-            if (known?.fence !== finished.fence) return
+            // Nobody is asked here who they are: what only some may read is not kept.
+            if (known?.fence !== finished.fence || known.isPrivate) return
             const sent = body.length <= smallBody ? Buffer.from(body).toString("latin1") : body
             entries.set(identify(asked.url, asked.headers), prepare(finished, sent, known.generation))
           }
@@ -132,8 +137,9 @@ const smallBody = 8192
 
 type Headers = Asked["headers"]
 
-/** Asks for more than an answer from memory: a generation, a part, or has a body. */
+/** Asks for more than an answer from memory: a generation, a part, or has a body; or brings credentials to be checked. */
 const isUnusual = (headers: Headers): boolean =>
+  headers["authorization"] !== undefined || headers["x-lockstep-fleet"] !== undefined ||
   headers["x-lockstep-min-generation"] !== undefined || headers["content-length"] !== undefined ||
   headers["transfer-encoding"] !== undefined || headers["expect"] !== undefined || headers["upgrade"] !== undefined
 

@@ -2,6 +2,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Context, Data, Effect, Layer, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpClient, HttpClientRequest } from "effect/http"
+import { FleetPass } from "../access/FleetPass.ts"
 import { Membership } from "../coordination/Membership.ts"
 import { type ReplicaRow, ReplicaTable } from "../store/ReplicaTable.ts"
 
@@ -45,6 +46,7 @@ export class Members extends Context.Service<Members, {
     Effect.gen(function*() {
       const client = yield* HttpClient.HttpClient
       const self = yield* Membership
+      const pass = yield* FleetPass
       const table = yield* ReplicaTable
 
       // Every question to another replica goes through here: what authenticates a replica is added in this one place.
@@ -53,8 +55,9 @@ export class Members extends Context.Service<Members, {
         path: string,
         headers: Readonly<Record<string, string>> = {}
       ) {
+        const proof = yield* Effect.mapError(pass.header, () => silent(member, "cannot be asked without PostgreSQL"))
         const request = HttpClientRequest.get(new URL(path, member.advertiseUrl)).pipe(
-          HttpClientRequest.setHeaders(headers)
+          HttpClientRequest.setHeaders({ ...headers, ...proof })
         )
         const response = yield* Effect.mapError(
           client.execute(request),
@@ -103,7 +106,7 @@ export class Members extends Context.Service<Members, {
         })
       })
     })
-  ).pipe(Layer.provide(NodeHttpClient.layerNodeHttpOptions({ keepAlive: true })))
+  ).pipe(Layer.provide([FleetPass.layer, NodeHttpClient.layerNodeHttpOptions({ keepAlive: true })]))
 }
 
 const silent = ({ replicaId }: ReplicaRow, detail: string) => new MemberSilent({ replicaId, detail })

@@ -1,7 +1,9 @@
 import { Effect, Result } from "effect"
+import { Access } from "../access/Access.ts"
+import { CurrentPrincipal } from "../access/Principal.ts"
 import { Generations, type RealmView } from "../coordination/Generations.ts"
 import { versionView } from "../coordination/versionView.ts"
-import { GenerationAhead, InvalidInput, RealmNotFound } from "../domain/errors.ts"
+import { DatabaseError, GenerationAhead, InvalidInput, RealmNotFound } from "../domain/errors.ts"
 import { decode, splitVersion } from "../domain/ModulePath.ts"
 import { candidates, type RealmUrl } from "../domain/RealmUrl.ts"
 
@@ -11,6 +13,8 @@ export interface RequestedRealm {
   readonly path: string
   /** The path names one immutable version, `@<generation>/...`. */
   readonly immutable: boolean
+  /** It is at the origin of the management, whose pages must not be its authors'. */
+  readonly sandboxed: boolean
   /** Where the request went, and whether realms of its own are there: none for the public URL's origin. */
   readonly origin: { readonly url: string; readonly hasRealms: boolean } | undefined
 }
@@ -23,11 +27,16 @@ export interface Target {
   readonly publicUrl: RealmUrl
   /** `x-lockstep-min-generation`, as sent. */
   readonly minGeneration: string | undefined
+  /** Realms at the public URL's origin are what its management trusts: their pages are no other origin's. */
+  readonly trustPages: boolean
 }
 
-/** Finds the realm: the longest URL that the request's URL begins with, under its own host or else the public one. */
+/**
+ * Finds the realm: the longest URL that the request's URL begins with, under its own host or else the public one. One that
+ * who asks may not read is not found, in the same words and after the same work as one that does not exist.
+ */
 export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
-  const { minGeneration, origin, publicUrl, rawPath } = target
+  const { minGeneration, origin, publicUrl, rawPath, trustPages } = target
   const whole = decode(rawPath.slice(1))
   if (Result.isFailure(whole)) return yield* whole.failure
   const publicOrigin = new URL(publicUrl).origin
@@ -45,21 +54,43 @@ export const requestedRealm = Effect.fnUntraced(function*(target: Target) {
   const { path, version, view } = found
   const { generation: current, realmUrl } = view.row
   if (token > current) return yield* new GenerationAhead({ realmUrl, asked: token, current })
+  const sandboxed = !trustPages && realmUrl.startsWith(`${publicOrigin}/`)
   if (version === undefined) {
     const other = origin === publicOrigin ? undefined : { url: origin, hasRealms }
-    return { view, path, immutable: false, origin: other } satisfies RequestedRealm
+    return { view, path, immutable: false, sandboxed, origin: other } satisfies RequestedRealm
   }
-  return { view: yield* versionView(view, version), path, immutable: true, origin: undefined } satisfies RequestedRealm
+  return {
+    view: yield* versionView(view, version),
+    path,
+    immutable: true,
+    sandboxed,
+    origin: undefined
+  } satisfies RequestedRealm
 })
 
-/** What memory knows, or what PostgreSQL says where the request names a generation that memory has not reached. */
+/**
+ * What memory knows, or what PostgreSQL says where the request names a generation that memory has not reached. A realm that
+ * may not be read is looked for like one that is not known.
+ */
 const findRealm = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, rawPath: string, token: number) {
   const generations = yield* Generations
-  const known = split((yield* generations.view(urls))[0], rawPath)
+  const known = split(yield* readable(urls, (yield* generations.view(urls))[0]), rawPath)
   const named = Math.max(token, known?.version ?? 0)
   // Who brings a token wants certainty: an unconfirmed view is none.
   const enough = known !== undefined && named <= known.view.row.generation && !(token > 0 && known.view.unconfirmed)
-  return enough || named === 0 ? known : split((yield* generations.ask(urls))[0], rawPath)
+  return enough || named === 0 ? known : split(yield* readable(urls, (yield* generations.ask(urls))[0]), rawPath)
+})
+
+/** The view, if whoever asks may read the realm. */
+export const readable = Effect.fnUntraced(function*(urls: ReadonlyArray<RealmUrl>, view: RealmView | undefined) {
+  const access = yield* Access
+  const principal = yield* CurrentPrincipal
+  if (yield* access.mayRead(principal, view, view?.row.realmUrl ?? urls[0] ?? "" as RealmUrl)) return view
+  // While PostgreSQL is silent nobody is told that there is no realm; who may not read this one is told the same.
+  if (view?.unconfirmed === true) {
+    return yield* new DatabaseError({ operation: "read realms", cause: "it did not answer" })
+  }
+  return undefined
 })
 
 const split = (view: RealmView | undefined, rawPath: string) => {

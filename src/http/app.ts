@@ -1,6 +1,10 @@
-import { Cause, Clock, Effect, Exit, Latch, Result, type Tracer } from "effect"
+import { Cause, Clock, Effect, Exit, Latch, Option, Result, type Tracer } from "effect"
 import { HttpIncomingMessage, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi } from "effect/http-api"
+import { Access } from "../access/Access.ts"
+import { Forbidden, Unauthenticated } from "../access/errors.ts"
+import { fleetHeader } from "../access/FleetPass.ts"
+import { anonymous, CurrentPrincipal, type Principal } from "../access/Principal.ts"
 import { Api } from "../api/Api.ts"
 import { Generations } from "../coordination/Generations.ts"
 import { Membership } from "../coordination/Membership.ts"
@@ -8,10 +12,14 @@ import { Background } from "../domain/Background.ts"
 import { liveGauge, requestDuration, type RequestKind, requestsInFlight } from "../domain/Metrics.ts"
 import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { RealmLimits } from "../lifecycle/RealmLimits.ts"
 import { maxBody } from "./body.ts"
+import { crossOriginHeaders, namedOrigin, preflight } from "./crossOrigin.ts"
 import { isDashboard, makeDashboard } from "./dashboard.ts"
+import { isOpen, mayAsk } from "./endpoints.ts"
 import { layerManagement } from "./management.ts"
 import { isOfOtherOrigin } from "./otherOrigin.ts"
+import { isOwnHost } from "./ownHost.ts"
 import {
   answerTo,
   internalError,
@@ -21,58 +29,152 @@ import {
   otherOrigin,
   pathTooLong,
   payloadTooLarge,
+  tooManyRequests,
+  unknownHost,
   unsupportedType
 } from "./problems.ts"
+import { clientAddress, type RateLimit } from "./RateLimit.ts"
 import { handleRealm } from "./realms.ts"
 import { referencePaths } from "./reference.ts"
 import { kindOf, statusClass } from "./requestKind.ts"
+import { readable, requestedRealm } from "./RequestedRealm.ts"
 import { routed } from "./routed.ts"
-import { requestedRealm } from "./RequestedRealm.ts"
 
 export interface AppOptions {
   readonly publicUrl: RealmUrl
-  /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. */
+  /** Believe `x-forwarded-proto`, `x-forwarded-host` and `x-forwarded-for`: only behind a proxy that sets them. */
   readonly trustProxy: boolean
   /** Path under which Lockstep's own endpoints are, without a slash at its end: `/modules`. Default: none. */
   readonly basePath?: string
+  /** Origins (`https://studio.example`) whose pages may ask for everything that their visitor's token allows. */
+  readonly corsOrigins: ReadonlySet<string>
+  /** Let pages of realms at the public URL's origin run in that origin, instead of a sandbox. */
+  readonly trustPages: boolean
+  /** How often one client may ask; without it, as often as it likes. */
+  readonly rateLimit: RateLimit | undefined
+  readonly realmLimits: typeof RealmLimits.Service
 }
 
 /** Every request of a replica: Lockstep's own endpoints begin with an underscore, all others belong to a realm. */
 export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
-  const { basePath = "" } = options
-  const management = yield* routed(layerManagement(options.publicUrl))
+  const { basePath = "", corsOrigins, publicUrl, rateLimit } = options
+  const access = yield* Access
+  const generations = yield* Generations
+  const management = yield* routed(layerManagement(publicUrl))
   const bounded = Effect.provideService(management, HttpIncomingMessage.MaxBodySize, maxBody)
   const dashboard = yield* makeDashboard()
   const self = yield* Membership
 
-  const realm = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string, query: string) {
-    const origin = originOf(request, options)
+  const realm = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    origin: string,
+    path: string,
+    query: string
+  ) {
     const requested = yield* Effect.withSpan(
       requestedRealm({
         origin,
         rawPath: path,
-        publicUrl: options.publicUrl,
-        minGeneration: request.headers["x-lockstep-min-generation"]
+        publicUrl,
+        minGeneration: request.headers["x-lockstep-min-generation"],
+        trustPages: options.trustPages
       }),
       "RequestedRealm.find",
       // On the way of every routed request: the frame that it is called from is not worth an Error.
       { captureStackTrace: false }
     )
-    const answer = handleRealm(requested, new URLSearchParams(query))
+    const answer = handleRealm(requested, new URLSearchParams(query), namedOrigin(request.headers, corsOrigins))
     return yield* isBackground(request.headers["priority"])
       ? Effect.provideService(answer, Background, Latch.makeUnsafe(false))
       : answer
   })
 
   // A realm's URL without its slash: relative imports would go astray, so the client is sent to the right one.
-  const slashed = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string) {
-    const generations = yield* Generations
-    const url = `${originOf(request, options)}${path}/` as RealmUrl
-    const own = `${new URL(options.publicUrl).origin}${path}/` as RealmUrl
-    const found = path.endsWith("/") ? [] : yield* generations.view([url, own])
-    return found.length === 0
+  const slashed = Effect.fnUntraced(function*(origin: string, path: string) {
+    if (path.endsWith("/")) return undefined
+    const urls = [`${origin}${path}/`, `${new URL(publicUrl).origin}${path}/`] as ReadonlyArray<
+      string
+    > as ReadonlyArray<
+      RealmUrl
+    >
+    const found = yield* readable(urls, (yield* generations.view(urls))[0])
+    return found === undefined
       ? undefined
       : HttpServerResponse.redirect(`${path}/`, { status: 308, headers: { "cache-control": "no-store" } })
+  })
+
+  const ours = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest, path: string) {
+    const routed = Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, path)))
+    const answer = yield* basePath === "" ? routed : Effect.provideService(
+      routed,
+      HttpServerRequest.HttpServerRequest,
+      request.modify({ url: request.url.slice(basePath.length) })
+    )
+    return HttpServerResponse.setHeaders(asOurs(answer), {
+      ...crossOriginHeaders(false, namedOrigin(request.headers, corsOrigins)),
+      "x-frame-options": "DENY",
+      "content-security-policy": answer.headers["content-security-policy"] ?? ownPolicy
+    })
+  })
+
+  /** Who asks, and whether they may ask that often. */
+  const identify = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
+    const { headers } = request
+    const principal = yield* Effect.result(access.authenticate(headers))
+    const isKnown = Result.isSuccess(principal) && principal.success.kind !== "anonymous"
+    // Whoever brings no credentials was counted when the request came, by address; so are wrong ones, as guesses.
+    if (rateLimit !== undefined && !access.isOpen && (isKnown || bringsCredentials(headers))) {
+      const wait = isKnown
+        ? takeOf(rateLimit, principal.success)
+        : rateLimit.take(addressOf(request, options.trustProxy))
+      if (wait > 0) return { wait }
+    }
+    return Result.isFailure(principal) ? yield* principal.failure : { principal: principal.success }
+  })
+
+  const admit = Effect.fnUntraced(function*(
+    request: HttpServerRequest.HttpServerRequest,
+    origin: string,
+    path: string,
+    query: string
+  ) {
+    const { headers, method } = request
+    const isOurs = path.startsWith(`${basePath}/_`)
+    const own = path.slice(basePath.length)
+    // Where everybody is the admin, the name must be this machine's: a page may have pointed its own here.
+    const isTrusted = !access.isOpen || isOwnHost(origin, publicUrl, self.advertiseUrl) ||
+      (yield* generations.hasRealms(origin))
+    if (!isTrusted && (isOurs ? !isOpen(own) : changes(method))) return unknownHost(new URL(origin).host)
+    const asked = preflight(method, headers, corsOrigins, isOurs)
+    if (asked !== undefined) return asked
+    if (isOfOtherOrigin(method, headers, origin) && namedOrigin(headers, corsOrigins) === undefined) {
+      return otherOrigin()
+    }
+    const identified = yield* identify(request)
+    if ("wait" in identified) return tooManyRequests(identified.wait)
+    const principal = isTrusted ? identified.principal : anonymous
+    // Said before anything is looked for: the answer is the same whatever is there.
+    if (principal.kind === "anonymous" && (isOurs ? !isOpen(own) : changes(method))) {
+      return yield* new Unauthenticated({ detail: "send a token: authorization: Bearer TOKEN", refused: false })
+    }
+    if (isOurs && !mayAsk(principal, method, own)) {
+      return yield* new Forbidden({ detail: `${method} ${path} is for the admin of this server` })
+    }
+    if (Number(headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
+    const answer = Effect.gen(function*() {
+      if (isOurs) return yield* ours(request, own)
+      return yield* Effect.catchTag(
+        realm(request, origin, path, query),
+        "RealmNotFound",
+        Effect.fnUntraced(function*(missing) {
+          return (yield* slashed(origin, path)) ?? (yield* missing)
+        })
+      )
+    })
+    return yield* answer.pipe(
+      Effect.provideService(CurrentPrincipal, principal),
+      Effect.provideService(RealmLimits, options.realmLimits)
+    )
   })
 
   const handle = Effect.gen(function*() {
@@ -80,27 +182,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     const [path = "", query = ""] = splitOnce(request.url, "?")
     if (path.length > maxPathLength) return pathTooLong(maxPathLength)
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
-    if (isOfOtherOrigin(request.method, request.headers, originOf(request, options))) return otherOrigin()
-    if (Number(request.headers["content-length"] ?? 0) > Number(maxBody)) return payloadTooLarge("16 MiB")
+    // Files of the package, the same for everybody; its data is asked for apart.
     if (basePath === "" && isDashboard(path)) return yield* dashboard(request, path)
-    if (path.startsWith(`${basePath}/_`)) {
-      const own = path.slice(basePath.length)
-      const routed = Effect.catchIf(bounded, isRouteNotFound, () => Effect.succeed(unrouted(request.method, own)))
-      return asOurs(
-        yield* basePath === "" ? routed : Effect.provideService(
-          routed,
-          HttpServerRequest.HttpServerRequest,
-          request.modify({ url: request.url.slice(basePath.length) })
-        )
-      )
-    }
-    return yield* Effect.catchTag(
-      realm(request, path, query),
-      "RealmNotFound",
-      Effect.fnUntraced(function*(missing) {
-        return (yield* slashed(request, path)) ?? (yield* missing)
-      })
-    )
+    return yield* admit(request, originOf(request, options), path, query)
   }).pipe(
     Effect.catchCause((cause) => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
@@ -111,7 +195,14 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
       }
       return answerTo(failure)
     }),
-    Effect.map(HttpServerResponse.setHeader("x-lockstep-replica", self.replicaId))
+    Effect.map((response) =>
+      HttpServerResponse.setHeaders(response, {
+        "x-lockstep-replica": self.replicaId,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": response.headers["referrer-policy"] ?? "strict-origin-when-cross-origin",
+        "cross-origin-resource-policy": response.headers["cross-origin-resource-policy"] ?? "same-origin"
+      })
+    )
   )
 
   let inFlight = 0
@@ -146,6 +237,22 @@ const describeSpan = (span: Tracer.Span, kind: RequestKind, { headers }: HttpSer
     if (value !== undefined) span.attribute(`lockstep.${name}`, value)
   }
 }
+
+/** What the management's own answers may do where they are opened. */
+const ownPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+/** Methods that may change something; an unknown one counts as one. */
+const changes = (method: string): boolean => method !== "GET" && method !== "HEAD" && method !== "OPTIONS"
+
+export const bringsCredentials = (headers: { readonly [name: string]: unknown }): boolean =>
+  headers["authorization"] !== undefined || headers[fleetHeader] !== undefined
+
+/** The admin and the fleet are not held back: their requests are what mends a server. */
+const takeOf = (rateLimit: RateLimit, principal: Principal): number =>
+  principal.kind === "user" ? rateLimit.take(`user ${principal.user}`) : 0
+
+const addressOf = (request: HttpServerRequest.HttpServerRequest, trustProxy: boolean): string =>
+  clientAddress(Option.getOrUndefined(request.remoteAddress), request.headers["x-forwarded-for"], trustProxy)
 
 const splitOnce = (text: string, separator: string) => {
   const index = text.indexOf(separator)

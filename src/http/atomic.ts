@@ -2,10 +2,10 @@ import { Effect, Option, Result, Schema } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { InvalidInput } from "../domain/errors.ts"
 import type { Wait } from "../lifecycle/Invalidation.ts"
-import { deleteAllFiles, editAtomically } from "../lifecycle/write.ts"
+import { deleteAllFiles, editAtomically, maxOperations } from "../lifecycle/write.ts"
 import type { Operation } from "../realms/RealmFiles.ts"
 import { readBody } from "./body.ts"
-import { payloadTooLarge } from "./problems.ts"
+import { payloadTooLarge, tooManyOperations } from "./problems.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 /** `?wait=all`: answer when every live replica has applied the change. */
@@ -67,6 +67,7 @@ export const atomic = Effect.fnUntraced(function*(
     })
   }
   const { operations } = batch.success
+  if (operations.length > maxOperations) return tooManyOperations(maxOperations)
   const broken = operations.find((operation) => operation.op !== "remove" && !operation.content.isWellFormed())
   if (broken !== undefined) {
     return yield* new InvalidInput({

@@ -37,6 +37,7 @@ const internalView = (): RealmView => {
       generation: 1,
       state: "live",
       directory: "",
+      isPrivate: false,
       wipeFloor: 0,
       definitionFloor: 0,
       kind: "published",
@@ -96,7 +97,7 @@ export const makeDashboard = Effect.fnUntraced(function*() {
   const ofPage = pageHeaders(Buffer.from(page?.bytes ?? []).toString())
 
   const plain = (request: HttpServerRequest.HttpServerRequest, { bytes, canonicalPath, hash }: SourceFile) =>
-    represent(request, {
+    represent(request, view, {
       body: bytes,
       contentType: typeOf(canonicalPath),
       etag: sourceTag(hash),
@@ -111,7 +112,7 @@ export const makeDashboard = Effect.fnUntraced(function*() {
       () => ""
     )
     const { origin, value } = yield* modules.get({ ...view, incarnation }, source)
-    return yield* represent(request, {
+    return yield* represent(request, view, {
       body: value.body,
       contentType: value.headers["content-type"] ?? "text/javascript; charset=utf-8",
       etag: value.headers["etag"] ?? "",

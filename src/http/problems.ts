@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type * as Errors from "../domain/errors.ts"
 import { sourceTag } from "./conditional.ts"
+import type { Forbidden, KeysUnavailable, Unauthenticated } from "../access/errors.ts"
 import type { TranspileFailure } from "../transpile/Transpiler.ts"
 
 /** Every failure that a program can end in. */
@@ -20,7 +21,11 @@ export type Failure =
   | Errors.RealmConflict
   | Errors.RealmNotFound
   | Errors.RealmNotWritable
+  | Errors.RealmTooLarge
+  | Forbidden
+  | KeysUnavailable
   | TranspileFailure
+  | Unauthenticated
 
 interface Kind {
   /** The stable part of the problem's `type`. */
@@ -39,16 +44,20 @@ const kinds: { readonly [Tag in Failure["_tag"]]: Kind } = {
   FileConflict: { type: "file-conflict", status: 409, title: "The path is taken" },
   FileFailure: { type: "file-failure", status: 503, title: "The realm's files cannot be used", retryAfter: 5 },
   FileNotFound: { type: "file-not-found", status: 404, title: "No such file" },
+  Forbidden: { type: "forbidden", status: 403, title: "That is not allowed" },
   GenerationAhead: { type: "generation-ahead", status: 409, title: "That generation does not exist" },
   InvalidInput: { type: "invalid-input", status: 400, title: "The request is not valid" },
+  KeysUnavailable: { type: "keys-unavailable", status: 503, title: "Tokens cannot be checked", retryAfter: 1 },
   LockTimeout: { type: "realm-busy", status: 503, title: "The realm is being written", retryAfter: 1 },
   PreconditionFailed: { type: "precondition-failed", status: 412, title: "The file is not as expected" },
   RealmConflict: { type: "realm-conflict", status: 409, title: "The realm is in the way" },
   RealmNotFound: { type: "realm-not-found", status: 404, title: "No such realm" },
   RealmNotWritable: { type: "realm-not-writable", status: 405, title: "The realm is read-only" },
+  RealmTooLarge: { type: "realm-too-large", status: 413, title: "The realm would become too large" },
   TranspileError: { type: "transpile-error", status: 422, title: "The module does not transpile" },
   TranspileTimeout: { type: "transpile-timeout", status: 503, title: "The module takes too long", retryAfter: 10 },
-  TranspilerUnavailable: { type: "transpiler-busy", status: 503, title: "The transpiler is busy", retryAfter: 1 }
+  TranspilerUnavailable: { type: "transpiler-busy", status: 503, title: "The transpiler is busy", retryAfter: 1 },
+  Unauthenticated: { type: "unauthenticated", status: 401, title: "Credentials are needed" }
 }
 
 const noStore = { "cache-control": "no-store" }
@@ -98,6 +107,13 @@ export const problemOf = (failure: Failure) => {
     }
     case "RealmNotWritable":
       return problem(kind, failure.message, { headers: { allow: "GET, HEAD" } })
+    case "Unauthenticated":
+      // RFC 6750.
+      return problem(kind, failure.message, {
+        headers: { "www-authenticate": `Bearer realm="lockstep"${failure.refused ? `, error="invalid_token"` : ""}` }
+      })
+    case "KeysUnavailable":
+      return problem(kind, "the keys that tokens are signed with could not be fetched; try again")
     case "DatabaseError":
       // The cause may name hosts and accounts: the log has it, the client needs to know only what to do.
       return problem(kind, `PostgreSQL could not ${failure.operation}; try again`)
@@ -109,7 +125,9 @@ export const problemOf = (failure: Failure) => {
 /** The same, with what only the log may know. */
 export const answerTo = (failure: Failure) =>
   Effect.as(
-    failure._tag === "DatabaseError" ? Effect.logWarning(failure.message) : Effect.void,
+    failure._tag === "DatabaseError" || failure._tag === "KeysUnavailable"
+      ? Effect.logWarning(failure.message)
+      : Effect.void,
     problemOf(failure)
   )
 
@@ -136,6 +154,27 @@ export const payloadTooLarge = (limit: string) =>
 
 export const pathTooLong = (limit: number) =>
   problem({ type: "path-too-long", status: 414, title: "The path is too long" }, `a path may have ${limit} characters`)
+
+export const tooManyOperations = (limit: number) =>
+  problem(
+    { type: "batch-too-large", status: 413, title: "The batch is too large" },
+    `a batch may have ${limit} operations at most: send several, each of which is all or nothing`
+  )
+
+const rateLimited = { type: "rate-limited", status: 429, title: "Too many requests" }
+
+export const tooManyRequests = (seconds: number) =>
+  problem(
+    { ...rateLimited, retryAfter: seconds },
+    "this client asks more often than this server allows; try again later"
+  )
+
+export const unknownHost = (host: string) =>
+  problem(
+    { type: "unknown-host", status: 421, title: "Not a host of this server" },
+    `nobody said that ${host} is this server: name it with --public-url or --advertise-url, or set a token ` +
+      "(--token-file), with which any name will do"
+  )
 
 export const otherOrigin = () =>
   problem(

@@ -1,6 +1,9 @@
 import { posix } from "node:path"
 import { Effect, Option, Result } from "effect"
 import { HttpServerRequest, HttpServerResponse, Mime } from "effect/http"
+import { Access } from "../access/Access.ts"
+import { Forbidden } from "../access/errors.ts"
+import { CurrentPrincipal } from "../access/Principal.ts"
 import { type SourceFile, SourceCache } from "../cache/SourceCache.ts"
 import { SourceMapCache } from "../cache/SourceMapCache.ts"
 import { sha256 } from "../domain/sha256.ts"
@@ -14,28 +17,57 @@ import { sourceType, wantsHtml, wantsSource } from "./accept.ts"
 import { atomic, removeAll, waitOf, written } from "./atomic.ts"
 import { readBody } from "./body.ts"
 import { expectationOf, sourceTag } from "./conditional.ts"
+import { crossOriginHeaders } from "./crossOrigin.ts"
 import { definitionsOf } from "./definitions.ts"
 import { modulePreload } from "./modulePreload.ts"
 import { represent, representFile } from "./represent.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
 import { indexed, instanceAsHtml, readiness } from "./renderings.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
+import { sandboxOf } from "./sandbox.ts"
 
 const unconfirmed = `110 lockstep "PostgreSQL cannot be asked; this may be stale"`
 
-/** Answers a request that belongs to a realm. */
-export const handleRealm = Effect.fnUntraced(function*(requested: RequestedRealm, query: URLSearchParams) {
+/** Answers a request that belongs to a realm. `named` is the page's origin where the operator named that. */
+export const handleRealm = Effect.fnUntraced(function*(
+  requested: RequestedRealm,
+  query: URLSearchParams,
+  named: string | undefined
+) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const reconciler = yield* Reconciler
   // A version is no realm: the registry does not know it, and nothing unmounts it.
   if (!requested.immutable) yield* reconciler.mount(requested.view.row)
-  const response = yield* Effect.catchIf(dispatch(request, requested, query), isFailure, answerTo)
+  const answered = yield* Effect.catchIf(dispatch(request, requested, query), isFailure, answerTo)
+  const response = HttpServerResponse.setHeaders(answered, visibilityOf(request.method, requested, answered, named))
   return HttpServerResponse.setHeader(
     requested.view.unconfirmed === true ? HttpServerResponse.setHeader(response, "warning", unconfirmed) : response,
     "x-lockstep-generation",
     response.headers["x-lockstep-generation"] ?? String(requested.view.row.generation)
   )
 })
+
+/**
+ * Who may keep an answer, and whose pages may see it. One place for every answer of a realm: of a private one no shared
+ * cache keeps anything, whatever made the answer says, and no browser without asking again.
+ */
+const visibilityOf = (
+  method: string,
+  { view: { row: { isPrivate } } }: RequestedRealm,
+  { headers }: HttpServerResponse.HttpServerResponse,
+  named: string | undefined
+): Readonly<Record<string, string>> => {
+  const isRead = method === "GET" || method === "HEAD"
+  const vary = headers["vary"]
+  return {
+    ...crossOriginHeaders(isRead && !isPrivate, named),
+    ...isPrivate && {
+      "cache-control": headers["cache-control"] === "no-store" ? "no-store" : "private, no-cache",
+      vary: `${vary === undefined ? "" : `${vary}, `}authorization, origin`,
+      "referrer-policy": "no-referrer"
+    }
+  }
+}
 
 /** A realm's own endpoints, and their methods. */
 const endpoints: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
@@ -61,16 +93,24 @@ const dispatch = Effect.fnUntraced(function*(
     case "HEAD":
       return yield* read(request, requested, query)
     case "PUT":
+      if (!immutable) yield* demandWrite(requested)
       return immutable ? methodNotAllowed("PUT", allowed) : yield* put(request, requested, query)
     case "DELETE":
+      if (!immutable) yield* demandWrite(requested)
       return immutable ? methodNotAllowed("DELETE", allowed) : yield* remove(request, requested, query)
     case "POST":
-      return path === "_atomic" && !immutable
-        ? yield* atomic(request, requested, query)
-        : methodNotAllowed("POST", allowed)
+      if (path !== "_atomic" || immutable) return methodNotAllowed("POST", allowed)
+      yield* demandWrite(requested)
+      return yield* atomic(request, requested, query)
     default:
       return methodNotAllowed(request.method, allowed)
   }
+})
+
+const demandWrite = Effect.fnUntraced(function*({ view }: RequestedRealm) {
+  const access = yield* Access
+  if (yield* access.mayWrite(yield* CurrentPrincipal, view)) return
+  return yield* new Forbidden({ detail: `this needs the permission "write" for ${view.row.realmUrl}` })
 })
 
 const read = Effect.fnUntraced(function*(
@@ -147,7 +187,7 @@ const sourceMap = Effect.fnUntraced(function*(
   if (!isExecutable(canonicalPath)) return undefined
   const maps = yield* SourceMapCache
   const { value } = yield* maps.get(view, source.success)
-  return yield* represent(request, {
+  return yield* represent(request, view, {
     body: value.body,
     contentType: "application/json",
     etag: value.etag,
@@ -178,6 +218,7 @@ const plain = Effect.fnUntraced(function*(
     headers: {
       ...cacheControl(requested),
       ...link !== "" && { link },
+      ...requested.sandboxed && sandboxOf(contentType),
       "x-lockstep-canonical-path": headerSafe(canonicalPath),
       "x-lockstep-source-hash": hash
     }
@@ -212,7 +253,7 @@ const directory = Effect.fnUntraced(function*(
     if (Result.isSuccess(index)) return yield* plain(request, requested, index.success)
   }
   const body = Buffer.from(JSON.stringify({ path, entries }))
-  return yield* represent(request, {
+  return yield* represent(request, view, {
     body,
     contentType: "application/json",
     etag: `"dir-${sha256(body).slice(0, 32)}"`,

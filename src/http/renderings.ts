@@ -58,7 +58,7 @@ export const instanceAsHtml = Effect.fnUntraced(function*(
   }
   const body = Buffer.from(stored.isolatedHtml)
   return Option.some(
-    yield* represent(request, {
+    yield* represent(request, view, {
       body,
       contentType: "text/html; charset=utf-8",
       etag: `"html-${sha256(body).slice(0, 32)}"`,
@@ -254,6 +254,7 @@ const isValid = Effect.fnUntraced(function*(view: RealmView, file: SourceFile, s
 const holds = Effect.fnUntraced(function*(own: RealmView, { asked, hash, path, realm }: Outside) {
   const generations = yield* Generations
   const view = realm === own.row.realmUrl ? own : (yield* generations.view([realm as RealmUrl]))[0]
-  const file = view === undefined ? undefined : yield* fileAt(view, asked)
+  // What was made from a realm that is private by now is shown to nobody: its readers may not be this realm's.
+  const file = view === undefined || (view !== own && view.row.isPrivate) ? undefined : yield* fileAt(view, asked)
   return file === undefined ? hash === null : file.hash === hash && file.canonicalPath === path
 })

@@ -1,7 +1,9 @@
 import { Effect, Record } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
+import type { RealmView } from "../coordination/Generations.ts"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor, isCompressible } from "./contentEncoding.ts"
+import { readableByAll } from "./crossOrigin.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
@@ -33,8 +35,12 @@ interface Request extends WithHeaders {
 }
 
 /** Answers with the representation in the coding that the client wants, or with 304 when the client has it. */
-export const represent = Effect.fnUntraced(function*(request: WithHeaders, representation: Representation) {
-  return respond(request, yield* encode(request, representation))
+export const represent = Effect.fnUntraced(function*(
+  request: WithHeaders,
+  view: RealmView,
+  representation: Representation
+) {
+  return respond(request, yield* encode(request, view, representation))
 })
 
 /**
@@ -46,7 +52,7 @@ export const representFile = Effect.fnUntraced(function*(
   { immutable, origin, path, view }: RequestedRealm,
   file: RealmFile
 ) {
-  const encoded = yield* encode(request, file)
+  const encoded = yield* encode(request, view, file)
   const lasting = file.isFinal && view.row.kind === "published" && !immutable && view.unconfirmed !== true
   if (lasting) {
     const answers = yield* FinishedAnswers
@@ -58,7 +64,7 @@ export const representFile = Effect.fnUntraced(function*(
       paths: [path, file.canonicalPath],
       body: encoded.body,
       etag: encoded.etag,
-      headers: finishedHeadersOf(encoded, file.isModule),
+      headers: { ...finishedHeadersOf(encoded, file.isModule), ...readableByAll },
       isModule: file.isModule
     })
   }
@@ -69,15 +75,18 @@ interface Encoded extends Representation {
   readonly coding: "br" | "gzip" | "identity"
 }
 
-/** Each coding has a tag of its own: its bytes are others. */
-const encode = Effect.fnUntraced(function*(request: WithHeaders, representation: Representation) {
+/**
+ * Each coding has a tag of its own: its bytes are others. What was compressed of a private realm is known by that realm
+ * too: how soon other bytes of the same tag are there must not tell that it has them.
+ */
+const encode = Effect.fnUntraced(function*(request: WithHeaders, { row }: RealmView, representation: Representation) {
   const { body, contentType, etag } = representation
   const coding = codingFor(request.headers["accept-encoding"])
   if (coding === "identity" || !isCompressible(contentType, body.length)) {
     return { ...representation, coding: "identity" } satisfies Encoded
   }
   const encodings = yield* Encodings
-  const encoded = yield* encodings.encode(coding, representation)
+  const encoded = yield* encodings.encode(coding, { body, etag: row.isPrivate ? `${etag} ${row.realmUrl}` : etag })
   return { ...representation, body: encoded, etag: etag.replace(/"$/, `-${coding}"`), coding } satisfies Encoded
 })
 

@@ -1,7 +1,9 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Scope } from "effect"
 import { HttpRouter, type HttpServerRequest } from "effect/http"
+import { Access, type AccessOptions } from "../access/Access.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { type RealmLimits, unlimited } from "../lifecycle/RealmLimits.ts"
 import { makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
@@ -18,6 +20,17 @@ export interface RoutesOptions {
   readonly publicUrl: RealmUrl
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
   readonly trustProxy?: boolean
+  /**
+   * Who may do what. `"open"`: whoever reaches the routes may do everything, which is right only where nobody else does, or
+   * behind a middleware of the host's that asks first.
+   */
+  readonly access: AccessOptions | "open"
+  /** Origins (`https://studio.example`) whose pages may ask for everything that their visitor's token allows. */
+  readonly corsOrigins?: ReadonlyArray<string>
+  /** Let pages of realms at the public URL's origin run in that origin, instead of a sandbox. Default false. */
+  readonly trustPages?: boolean
+  /** How large a realm may become by writes; without a bound by default. */
+  readonly realmLimits?: typeof RealmLimits.Service
 }
 
 /**
@@ -25,16 +38,28 @@ export interface RoutesOptions {
  * keeps its server, its middleware and its shutdown. (`layerHttp` serves a replica that is a server of its own, and answers
  * what is finished before any routing.)
  */
-export const layerRoutes = ({ publicUrl, trustProxy = false }: RoutesOptions) => {
+export const layerRoutes = (
+  { access, corsOrigins, publicUrl, realmLimits, trustPages = false, trustProxy = false }: RoutesOptions
+) => {
   const basePath = new URL(publicUrl).pathname.replace(/\/$/, "") as `/${string}` | ""
   return HttpRouter.use(Effect.fnUntraced(function*(router) {
-    const { handle } = yield* makeApp({ publicUrl, trustProxy, basePath })
+    const { handle } = yield* makeApp({
+      publicUrl,
+      trustProxy,
+      basePath,
+      trustPages,
+      corsOrigins: new Set(corsOrigins),
+      // A host that limits its clients does so for all of its routes.
+      rateLimit: undefined,
+      realmLimits: realmLimits ?? unlimited
+    })
     type Services = Exclude<Effect.Services<typeof handle>, HttpServerRequest.HttpServerRequest | Scope.Scope>
     // Ours for every request; but its scope is the request's, and not the layer's.
     const services = Context.omit(Scope.Scope)(yield* Effect.context<Services>()) as Context.Context<Services>
     yield* router.add("*", `${basePath}/*`, Effect.provideContext(handle, services))
   })).pipe(
     Layer.provide(Layer.mergeAll(
+      access === "open" ? Access.layer("localhost") : Access.layer(new URL(publicUrl).hostname, access),
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
       layerObservation,

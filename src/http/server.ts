@@ -1,22 +1,46 @@
 import * as http from "node:http"
+import type { Socket } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, FiberHandle, Layer } from "effect"
+import { Clock, Context, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { type AppOptions, makeApp } from "./app.ts"
+import { Access, type AccessOptions } from "../access/Access.ts"
+import type { RealmUrl } from "../domain/RealmUrl.ts"
+import { type RealmLimits, unlimited } from "../lifecycle/RealmLimits.ts"
+import { bringsCredentials, makeApp } from "./app.ts"
+import { type ConnectionLimits, defaultConnectionLimits, guardConnections, serverOptions } from "./connections.ts"
 import { Encodings } from "./Encodings.ts"
 import { EventStreams } from "./EventStreams.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
 import { Metrics } from "./metrics.ts"
 import { layerObservation } from "./observation.ts"
+import { clientAddress, type Rate, RateLimit } from "./RateLimit.ts"
 
-export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
-  /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
+export interface HttpOptions {
+  /** Base of realm URLs; ends in a slash. */
+  readonly publicUrl: RealmUrl
+  /**
+   * Believe `x-forwarded-proto`, `x-forwarded-host` and `x-forwarded-for`: only behind a proxy that sets them. Default
+   * false.
+   */
   readonly trustProxy?: boolean
   /** Bound of finished answers in memory, in bytes; 64 MiB by default. */
   readonly cacheBytes?: number
+  /** An address that other machines can reach needs `access`. */
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
+  /** Who may do what. By default everybody may do everything. */
+  readonly access?: AccessOptions
+  /** Origins (`https://studio.example`) whose pages may ask for everything that their visitor's token allows. */
+  readonly corsOrigins?: ReadonlyArray<string>
+  /** Let pages of realms at the public URL's origin run in that origin, instead of a sandbox. Default false. */
+  readonly trustPages?: boolean
+  /** How often one client may ask; by default as often as it likes. */
+  readonly rateLimit?: Rate | undefined
+  /** How large a realm may become by writes; without a bound by default. */
+  readonly realmLimits?: typeof RealmLimits.Service
+  /** How long clients may take. */
+  readonly connections?: Partial<ConnectionLimits>
 }
 
 /** Where the replica listens. */
@@ -33,8 +57,22 @@ export const layerHttp = (options: HttpOptions) =>
   Layer.effect(
     Listening,
     Effect.gen(function*() {
-      const node = http.createServer({ requestTimeout: 60_000, headersTimeout: 15_000, maxHeaderSize: 32_768 })
-      const { handle } = yield* makeApp({ ...options, trustProxy: options.trustProxy ?? false })
+      const limits = { ...defaultConnectionLimits, ...options.connections }
+      const node = http.createServer(serverOptions(limits))
+      guardConnections(node, limits)
+      const clock = yield* Clock.Clock
+      const trustProxy = options.trustProxy ?? false
+      const rateLimit = options.rateLimit === undefined
+        ? undefined
+        : new RateLimit(options.rateLimit, () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      const { handle } = yield* makeApp({
+        publicUrl: options.publicUrl,
+        trustProxy,
+        corsOrigins: new Set(options.corsOrigins),
+        trustPages: options.trustPages ?? false,
+        rateLimit,
+        realmLimits: options.realmLimits ?? unlimited
+      })
       const deadline = yield* FiberHandle.make()
       let draining = false
       const streams = yield* EventStreams
@@ -54,6 +92,11 @@ export const layerHttp = (options: HttpOptions) =>
       const routed = node.listeners("request") as Array<http.RequestListener>
       node.removeAllListeners("request")
       node.on("request", (request, response) => {
+        // Who brings credentials is counted by them, once they are known.
+        if (rateLimit !== undefined && !bringsCredentials(request.headers)) {
+          const wait = rateLimit.take(clientOfRequest(request, trustProxy))
+          if (wait > 0) return refuse(response, wait)
+        }
         if (!draining && finished.answer(request, response)) return
         for (const listener of routed) listener(request, response)
       })
@@ -75,6 +118,7 @@ export const layerHttp = (options: HttpOptions) =>
     })
   ).pipe(
     Layer.provide(Layer.mergeAll(
+      Access.layer(options.host, options.access),
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
       layerObservation,
@@ -82,3 +126,30 @@ export const layerHttp = (options: HttpOptions) =>
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))
   )
+
+// A connection has one client, whatever it asks: its address is worked out once. Behind a proxy it has many.
+const clients = new WeakMap<Socket, string>()
+
+const clientOfRequest = ({ headers, socket }: http.IncomingMessage, trustProxy: boolean): string => {
+  if (trustProxy) return clientAddress(socket.remoteAddress, String(headers["x-forwarded-for"] ?? ""), true)
+  let client = clients.get(socket)
+  if (client === undefined) clients.set(socket, client = clientAddress(socket.remoteAddress, undefined, false))
+  return client
+}
+
+/** Said in Node's own event: who asks too often must cost next to nothing. */
+const refuse = (response: http.ServerResponse, seconds: number): void => {
+  response.writeHead(429, {
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    "retry-after": String(seconds),
+    "x-content-type-options": "nosniff"
+  }).end(tooOften)
+}
+
+const tooOften = JSON.stringify({
+  type: "urn:lockstep:rate-limited",
+  title: "Too many requests",
+  status: 429,
+  detail: "this client asks more often than this server allows; try again later"
+})

@@ -5,6 +5,7 @@ import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
 import { CommitConflict, InvalidInput, RealmConflict } from "../domain/errors.ts"
 import { checkName, ofName, type RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
+import { PermissionTable } from "../store/PermissionTable.ts"
 import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { RealmTable } from "../store/RealmTable.ts"
 import { Transaction } from "../store/Transaction.ts"
@@ -17,14 +18,20 @@ export interface CreateRequest {
   readonly name: string
   /** An absolute path of a directory on the server, whose files the new realm starts with. */
   readonly from?: string
+  /** Only who has permission may read it. Default false. */
+  readonly isPrivate?: boolean
+  /** The user who makes it, and owns it from now on. */
+  readonly owner?: string | undefined
 }
 
 /** Creates a source realm. A directory of that name which is there already is taken as it is. */
-export const createRealm = Effect.fn("createRealm")(function*({ from, name, publicUrl }: CreateRequest) {
+export const createRealm = Effect.fn("createRealm")(function*(request: CreateRequest) {
+  const { from, isPrivate, name, owner, publicUrl } = request
   const files = yield* RealmFiles
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
   const realms = yield* RealmTable
+  const permissions = yield* PermissionTable
   const recorded = yield* RealmFileTable
   const transaction = yield* Transaction
   const checked = checkName(name)
@@ -52,8 +59,12 @@ export const createRealm = Effect.fn("createRealm")(function*({ from, name, publ
       yield* recorded.recordAll(realmUrl, yield* files.scan({ directory: name }, undefined, new Map()))
       return yield* transaction.run(Effect.gen(function*() {
         yield* holdUrl(realmUrl)
-        const mounted = yield* realms.mount({ realmUrl, kind: "source", directory: name, sourceUrl: null }, expected)
+        const mounted = yield* realms.mount(
+          { realmUrl, kind: "source", directory: name, sourceUrl: null, isPrivate },
+          expected
+        )
         if (Option.isNone(mounted)) return yield* new CommitConflict({ realmUrl, expected })
+        if (owner !== undefined) yield* permissions.grant({ realmUrl, user: owner, permission: "owner" })
         return mounted.value
       }))
     }).pipe(Effect.onError(() => found ? Effect.void : removeUnlessCreated(realmUrl, name)))

@@ -4,7 +4,7 @@ import { Counters } from "../coordination/Counters.ts"
 import type { Cause } from "../coordination/EventLog.ts"
 import type { Change } from "../coordination/Generations.ts"
 import { RealmWriteLock } from "../coordination/RealmWriteLock.ts"
-import { CommitConflict, type DatabaseError, RealmNotFound, RealmNotWritable } from "../domain/errors.ts"
+import { CommitConflict, type DatabaseError, RealmNotFound, RealmNotWritable, RealmTooLarge } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { sha256 } from "../domain/sha256.ts"
 import { type Operation, RealmFiles } from "../realms/RealmFiles.ts"
@@ -12,6 +12,7 @@ import { RealmFileTable, type Recording } from "../store/RealmFileTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { type Edit, WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { Invalidation, targetOf, type Wait } from "./Invalidation.ts"
+import { RealmLimits } from "./RealmLimits.ts"
 
 /**
  * Edits files of a source realm in one change, all or none of them, whatever crashes (S32, I4). Order: lock, finish what
@@ -32,10 +33,12 @@ export const editFiles = Effect.fnUntraced(function*<E, R>(
       const operations = yield* choose(realm)
       if (operations.length === 0) return { generation: realm.generation, outcomes: [], change: undefined }
       const batch = crypto.randomUUID()
-      const edits = operations.map((operation): Edit => ({
-        path: operation.path,
-        hash: operation.op === "remove" ? null : sha256(operation.bytes)
-      }))
+      const edits = operations.map((operation): Edit =>
+        operation.op === "remove"
+          ? { path: operation.path, hash: null }
+          : { path: operation.path, hash: sha256(operation.bytes), size: operation.bytes.length }
+      )
+      yield* checkSize(realmUrl, edits)
       const outcomes = yield* files.stage(realm, batch, operations)
       const change = yield* decide(realm, batch, edits)
       return { generation: change.generation, outcomes, change }
@@ -43,6 +46,29 @@ export const editFiles = Effect.fnUntraced(function*<E, R>(
   const { change, generation, outcomes } = edited
   const replicas = change === undefined ? { live: 0, acked: 0 } : yield* invalidation.tell(change, wait)
   return { generation, outcomes, replicas }
+})
+
+/** Refuses what would make the realm larger than it may be. What makes it smaller is never refused. */
+const checkSize = Effect.fnUntraced(function*(realmUrl: RealmUrl, edits: ReadonlyArray<Edit>) {
+  const limits = yield* RealmLimits
+  if (limits.bytes === Infinity && limits.files === Infinity) return
+  const recorded = yield* RealmFileTable
+  const { bytes, files, ofPaths } = yield* recorded.measure(realmUrl, edits.map(({ path }) => path))
+  const kept = edits.filter(({ hash }) => hash !== null)
+  const grownFiles = kept.length - ofPaths.files
+  const grownBytes = kept.reduce((sum, { size = 0 }) => sum + size, 0) - ofPaths.bytes
+  if (grownFiles > 0 && files + grownFiles > limits.files) {
+    return yield* new RealmTooLarge({
+      realmUrl,
+      detail: `would have ${files + grownFiles} files, and may have ${limits.files}`
+    })
+  }
+  if (grownBytes > 0 && bytes + grownBytes > limits.bytes) {
+    return yield* new RealmTooLarge({
+      realmUrl,
+      detail: `would have ${bytes + grownBytes} bytes, and may have ${limits.bytes}`
+    })
+  }
 })
 
 /** Holds a live source realm that no earlier writer has left unfinished. */
@@ -151,4 +177,4 @@ const doneAfterAll = Effect.fnUntraced(function*(
 
 // Too young for their stamps to be trusted.
 const recordingOf = (edits: ReadonlyArray<Edit>): Recording =>
-  new Map(edits.map(({ hash, path }) => [path, hash === null ? null : { hash, stamp: "" }]))
+  new Map(edits.map(({ hash, path, size = 0 }) => [path, hash === null ? null : { hash, stamp: "", size }]))

@@ -10,7 +10,8 @@ export const refuseOverlap = Effect.fnUntraced(function*(realmUrl: RealmUrl) {
   if (other !== undefined) {
     return yield* new RealmConflict({
       realmUrl,
-      detail: `overlaps the realm ${other}; no realm may lie inside another`
+      // Not which: it may be one that whoever asks must not know of.
+      detail: "lies in another realm, or has one in it; no realm may lie inside another"
     })
   }
 })

@@ -8,11 +8,13 @@ import { CommitConflict, type DatabaseError, RealmConflict, RealmNotFound } from
 import { publishDuration, timed } from "../domain/Metrics.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
+import { PermissionTable } from "../store/PermissionTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
 import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
 import { WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { settle } from "./edit.ts"
+import { requireOwner } from "./requireOwner.ts"
 import { Invalidation } from "./Invalidation.ts"
 import { holdUrl, refuseOverlap } from "./overlap.ts"
 
@@ -20,6 +22,10 @@ import { holdUrl, refuseOverlap } from "./overlap.ts"
 export interface PublishRequest {
   readonly sourceRealmUrl: RealmUrl
   readonly publishedRealmUrl: RealmUrl
+  /** Whether only who has permission may read it. By default it stays as it is, and is public where it is new. */
+  readonly isPrivate?: boolean | undefined
+  /** The user who publishes: who owns a published realm that is new from now on, and must own one that is there. */
+  readonly owner?: string | undefined
 }
 
 /**
@@ -29,7 +35,8 @@ export interface PublishRequest {
  * take turns, and the source does not change while it is copied.
  */
 export const publish = Effect.fn("publish")(
-  function*({ publishedRealmUrl, sourceRealmUrl }: PublishRequest) {
+  function*(request: PublishRequest) {
+    const { publishedRealmUrl, sourceRealmUrl } = request
     yield* Effect.annotateCurrentSpan({ "realm.url": publishedRealmUrl, "realm.source": sourceRealmUrl })
     const files = yield* RealmFiles
     const invalidation = yield* Invalidation
@@ -43,12 +50,14 @@ export const publish = Effect.fn("publish")(
 
     const published = yield* lock.withLock(publishedRealmUrl, sourceRealmUrl)(Effect.gen(function*() {
       const { source: found, target } = yield* check(sourceRealmUrl, publishedRealmUrl)
+      // Here, where nobody can make a realm of that URL in between.
+      if (target?.state === "live") yield* requireOwner(publishedRealmUrl, request.owner)
       // A batch that an earlier writer left half done must not be published.
       const source = yield* settle(found)
       const directory = crypto.randomUUID()
       yield* versions.begin(publishedRealmUrl, directory)
       return yield* files.snapshot(source, directory).pipe(
-        Effect.andThen(commit(source, publishedRealmUrl, directory, target)),
+        Effect.andThen(commit(source, request, directory, target)),
         Effect.onError(() => removeUnlessCommitted(publishedRealmUrl, directory)),
         Effect.catchTag("DatabaseError", (error) => committedAfterAll(publishedRealmUrl, directory, error))
       )
@@ -123,12 +132,13 @@ const check = Effect.fn("publish.check")(function*(sourceRealmUrl: RealmUrl, pub
  */
 const commit = Effect.fn("publish.commit")(function*(
   source: RealmRow,
-  publishedRealmUrl: RealmUrl,
+  { isPrivate, owner, publishedRealmUrl }: PublishRequest,
   directory: string,
   target: RealmRow | undefined
 ) {
   const expected = target?.generation ?? 0
   const intents = yield* WriteIntentTable
+  const permissions = yield* PermissionTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const transaction = yield* Transaction
@@ -139,12 +149,16 @@ const commit = Effect.fn("publish.commit")(function*(
       realmUrl: publishedRealmUrl,
       kind: "published",
       directory,
-      sourceUrl: source.realmUrl
+      sourceUrl: source.realmUrl,
+      isPrivate
     }, expected)
     if (Option.isNone(generation)) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
     // The sweeper takes a copy that nobody seems to work at: then this publish was away too long to go on.
     const recorded = yield* versions.commit(publishedRealmUrl, generation.value, directory)
     if (!recorded) return yield* new CommitConflict({ realmUrl: publishedRealmUrl, expected })
+    if (owner !== undefined && target?.state !== "live") {
+      yield* permissions.grant({ realmUrl: publishedRealmUrl, user: owner, permission: "owner" })
+    }
     yield* queue.enqueue(publishedRealmUrl, generation.value)
     const { realms: rows } = yield* realms.read([publishedRealmUrl, source.realmUrl])
     // A publisher that was frozen may have lost its locks while it copied: then its copy may be of no one state of the

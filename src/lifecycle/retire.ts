@@ -7,6 +7,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmFiles } from "../realms/RealmFiles.ts"
 import { ModuleTable } from "../store/ModuleTable.ts"
 import { ModuleTranspileTable } from "../store/ModuleTranspileTable.ts"
+import { PermissionTable } from "../store/PermissionTable.ts"
 import { RealmFileTable } from "../store/RealmFileTable.ts"
 import { RealmIndexTable } from "../store/RealmIndexTable.ts"
 import { type RealmRow, RealmTable } from "../store/RealmTable.ts"
@@ -14,28 +15,38 @@ import { RealmVersionTable } from "../store/RealmVersionTable.ts"
 import { Transaction } from "../store/Transaction.ts"
 import { WriteIntentTable } from "../store/WriteIntentTable.ts"
 import { Invalidation } from "./Invalidation.ts"
+import { requireOwner } from "./requireOwner.ts"
 
-/** Takes a published realm down; its source stays (S30). */
-export const unpublish = Effect.fn("unpublish")(function*(realmUrl: RealmUrl) {
-  return yield* retire(realmUrl, "unpublish", (realm) =>
-    realm.kind === "published"
-      ? Effect.void
-      : new RealmConflict({ realmUrl, detail: "is a source realm, not a published one; use delete to remove it" }))
+/** Takes a published realm down; its source stays (S30). A user who does this must own it. */
+export const unpublish = Effect.fn("unpublish")(function*(realmUrl: RealmUrl, owner?: string) {
+  return yield* retire(
+    realmUrl,
+    "unpublish",
+    Effect.fnUntraced(function*(realm) {
+      if (realm.kind !== "published") {
+        return yield* new RealmConflict({
+          realmUrl,
+          detail: "is a source realm, not a published one; use delete to remove it"
+        })
+      }
+      yield* requireOwner(realmUrl, owner)
+    })
+  )
 })
 
-/** Removes a realm of either kind, with its files (S30). */
-export const deleteRealm = Effect.fn("deleteRealm")(function*(realmUrl: RealmUrl) {
-  return yield* retire(realmUrl, "delete", () => Effect.void)
+/** Removes a realm of either kind, with its files (S30). A user who does this must own it. */
+export const deleteRealm = Effect.fn("deleteRealm")(function*(realmUrl: RealmUrl, owner?: string) {
+  return yield* retire(realmUrl, "delete", () => requireOwner(realmUrl, owner))
 })
 
 /**
  * The registry row and the rows of the realm go in one transaction, then the other replicas hear of it, and the files go
  * last, when nobody can be reading them. The realm's generation lives on, so nothing from before can come back.
  */
-const retire = Effect.fnUntraced(function*<E>(
+const retire = Effect.fnUntraced(function*<E, R>(
   realmUrl: RealmUrl,
   cause: "unpublish" | "delete",
-  allow: (realm: RealmRow) => Effect.Effect<void, E>
+  allow: (realm: RealmRow) => Effect.Effect<void, E, R>
 ) {
   const invalidation = yield* Invalidation
   const lock = yield* RealmWriteLock
@@ -59,6 +70,7 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
   const definitions = yield* ModuleTable
   const intents = yield* WriteIntentTable
   const index = yield* RealmIndexTable
+  const permissions = yield* PermissionTable
   const queue = yield* ReindexQueue
   const realms = yield* RealmTable
   const recorded = yield* RealmFileTable
@@ -76,6 +88,7 @@ const commit = Effect.fnUntraced(function*(realm: RealmRow) {
     yield* recorded.clear(realmUrl)
     yield* queue.withdraw(realmUrl)
     yield* index.clear(realmUrl)
+    yield* permissions.clear(realmUrl)
     return { generation: generation.value, directories: kept.map((version) => version.directory) }
   }))
 })

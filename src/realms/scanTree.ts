@@ -45,7 +45,11 @@ export const scanTree = Effect.fnUntraced(function*(
       const hash = known !== undefined && known.stamp === stamp ? known.hash : await hashOf(real)
       if (hash === undefined) return
       const changedMillis = Math.max(Number(stat.mtimeMs), Number(stat.ctimeMs))
-      found.set(file, { hash, stamp: changedMillis < now - restlessMillis ? stamp : "" })
+      found.set(file, {
+        hash,
+        stamp: changedMillis < now - restlessMillis ? stamp : "",
+        size: Number(stat.size)
+      })
     })
 
   const visitDirectory = (file: string, real: string, above: ReadonlyArray<string>): Effect.Effect<void, FileFailure> =>

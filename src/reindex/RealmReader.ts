@@ -70,7 +70,8 @@ export const makeRealmReader = Effect.fnUntraced(function*(own: Pinned) {
     for (const pinned of pins.values()) if (plain.startsWith(pinned.realmUrl)) return within(pinned)
     const rows = (yield* realms.read(candidates(url.origin, url.pathname))).realms
     const row = rows.find(({ state }) => state === "live")
-    return row === undefined ? undefined : within(pin(row))
+    // What another realm keeps to its readers must not end up in this one's HTML.
+    return row === undefined || row.isPrivate ? undefined : within(pin(row))
   })
 
   const read = (
@@ -179,7 +180,7 @@ export const makeRealmReader = Effect.fnUntraced(function*(own: Pinned) {
       if (now === undefined) {
         const realmUrl = realm as RealmUrl
         const [row] = pins.has(realmUrl) ? [] : (yield* realms.read([realmUrl])).realms
-        const pinned = pins.get(realmUrl) ?? (row?.state === "live" ? pin(row) : undefined)
+        const pinned = pins.get(realmUrl) ?? (row?.state === "live" && !row.isPrivate ? pin(row) : undefined)
         now = pinned === undefined ? { path: asked, hash: null } : yield* sourceOf(pinned, asked)
         hashes.set(key, now)
       }

@@ -1,6 +1,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Clock, Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
+import { FleetPass } from "../access/FleetPass.ts"
 import type { DatabaseError } from "../domain/errors.ts"
 import { backgroundPriority } from "../domain/Background.ts"
 import { encode } from "../domain/ModulePath.ts"
@@ -48,6 +49,7 @@ export class Replicas extends Context.Service<Replicas, {
 }>()("lockstep/reindex/Replicas") {
   static readonly layer = (options: ReplicasOptions) =>
     Layer.effect(Replicas, make(options)).pipe(
+      Layer.provide(FleetPass.layer),
       Layer.provide(NodeHttpClient.layerNodeHttpOptions({ keepAlive: true, maxSockets: options.concurrency ?? 8 }))
     )
 }
@@ -66,6 +68,7 @@ const rounds = 4
 const make = Effect.fnUntraced(function*({ concurrency = 8, urls }: ReplicasOptions) {
   const client = yield* HttpClient.HttpClient
   const members = yield* ReplicaTable
+  const pass = yield* FleetPass
   const turn = Semaphore.makeUnsafe(concurrency)
   const suspects = new Map<string, number>()
   let next = 0
@@ -83,7 +86,8 @@ const make = Effect.fnUntraced(function*({ concurrency = 8, urls }: ReplicasOpti
   })
 
   const ask = Effect.fnUntraced(function*(replica: string, reading: Reading) {
-    const response = yield* client.execute(requestOf(replica, reading))
+    const request = HttpClientRequest.setHeaders(requestOf(replica, reading), yield* pass.header)
+    const response = yield* client.execute(request)
     return {
       status: response.status,
       headers: response.headers as Readonly<Record<string, string>>,

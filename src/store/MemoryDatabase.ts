@@ -1,9 +1,11 @@
+import * as crypto from "node:crypto"
 import { Context, Effect, Layer, Semaphore } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import type { Member } from "./ReplicaTable.ts"
 import type { RealmRow } from "./RealmTable.ts"
 import type { CopyRow, VersionRow } from "./RealmVersionTable.ts"
 import type { CacheRow } from "./CacheTable.ts"
+import type { Permission } from "./PermissionTable.ts"
 import type { RecordedFile } from "./RealmFileTable.ts"
 import type { WriteIntent } from "./WriteIntentTable.ts"
 import type { MemoryJob } from "./JobTable.ts"
@@ -27,6 +29,9 @@ export interface MemoryTables {
   readonly replicas: Map<string, Member>
   /** How often each boot has registered or renewed, forgotten ones included. */
   readonly renewals: Map<string, number>
+  /** By realm and user. */
+  readonly permissions: Map<string, Permission>
+  readonly fleetSecret: string
   readonly incarnation: string
 }
 
@@ -44,6 +49,8 @@ const empty = (): MemoryTables => ({
   index: new Map(),
   replicas: new Map(),
   renewals: new Map(),
+  permissions: new Map(),
+  fleetSecret: crypto.randomUUID() + crypto.randomUUID(),
   incarnation: "memory"
 })
 
@@ -61,6 +68,8 @@ const copy = (tables: MemoryTables): MemoryTables => ({
   index: new Map(tables.index),
   replicas: new Map(tables.replicas),
   renewals: new Map(tables.renewals),
+  permissions: new Map(tables.permissions),
+  fleetSecret: tables.fleetSecret,
   incarnation: tables.incarnation
 })
 

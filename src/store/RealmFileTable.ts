@@ -11,6 +11,15 @@ export interface RecordedFile {
   readonly hash: string
   /** The stamp that the file had with these bytes; empty where it must not be trusted. */
   readonly stamp: string
+  /** Bytes; left out where nobody counted them. */
+  readonly size?: number
+}
+
+/** How much is recorded of a realm, and of some of its paths. */
+export interface Measured {
+  readonly files: number
+  readonly bytes: number
+  readonly ofPaths: { readonly files: number; readonly bytes: number }
 }
 
 export type RecordedFiles = ReadonlyMap<string, RecordedFile>
@@ -43,6 +52,8 @@ export class RealmFileTable extends Context.Service<RealmFileTable, {
   readonly recordAll: (realmUrl: RealmUrl, files: RecordedFiles) => Effect.Effect<void, DatabaseError>
   /** Records newer stamps of files whose bytes are still the recorded ones. Needs no lock: other bytes are left alone. */
   readonly restamp: (realmUrl: RealmUrl, files: RecordedFiles) => Effect.Effect<void, DatabaseError>
+  /** How many files are recorded and how large they are, all of them and those at these paths. */
+  readonly measure: (realmUrl: RealmUrl, paths: ReadonlyArray<string>) => Effect.Effect<Measured, DatabaseError>
   /** Forgets a realm that goes. */
   readonly clear: (realmUrl: RealmUrl) => Effect.Effect<void, DatabaseError>
 }>()("lockstep/store/RealmFileTable") {
@@ -56,13 +67,15 @@ export class RealmFileTable extends Context.Service<RealmFileTable, {
         Effect.forEach(chunksOf(Array.from(files)), (chunk) =>
           statement(
             "record files",
-            sql`INSERT INTO realm_files (realm_url, path, hash, stamp)
-              SELECT ${realmUrl}, path, hash, stamp FROM unnest(
+            sql`INSERT INTO realm_files (realm_url, path, hash, stamp, size)
+              SELECT ${realmUrl}, path, hash, stamp, size FROM unnest(
                 ${chunk.map(([path]) => path)}::text[],
                 ${chunk.map(([, { hash }]) => hash)}::text[],
-                ${chunk.map(([, { stamp }]) => stamp)}::text[]
-              ) AS file (path, hash, stamp)
-              ON CONFLICT (realm_url, path) DO UPDATE SET hash = EXCLUDED.hash, stamp = EXCLUDED.stamp`
+                ${chunk.map(([, { stamp }]) => stamp)}::text[],
+                ${chunk.map(([, { size = 0 }]) => String(size))}::text[]::bigint[]
+              ) AS file (path, hash, stamp, size)
+              ON CONFLICT (realm_url, path)
+              DO UPDATE SET hash = EXCLUDED.hash, stamp = EXCLUDED.stamp, size = EXCLUDED.size`
           ), { discard: true })
       return RealmFileTable.of({
         at: (realmUrl, paths) =>
@@ -111,6 +124,19 @@ export class RealmFileTable extends Context.Service<RealmFileTable, {
                 ) AS file (path, hash, stamp)
                 WHERE known.realm_url = ${realmUrl} AND known.path = file.path AND known.hash = file.hash`
             ), { discard: true }),
+        measure: (realmUrl, paths) =>
+          statement(
+            "measure a realm",
+            sql<{ files: number; bytes: number; path_files: number; path_bytes: number }>`SELECT
+                count(*)::float8 AS files, coalesce(sum(size), 0)::float8 AS bytes,
+                count(*) FILTER (WHERE path = ANY(${paths}::text[]))::float8 AS path_files,
+                coalesce(sum(size) FILTER (WHERE path = ANY(${paths}::text[])), 0)::float8 AS path_bytes
+              FROM realm_files WHERE realm_url = ${realmUrl} AND path <> ${looked}`
+          ).pipe(Effect.map(([row]) => ({
+            files: row?.files ?? 0,
+            bytes: row?.bytes ?? 0,
+            ofPaths: { files: row?.path_files ?? 0, bytes: row?.path_bytes ?? 0 }
+          }))),
         clear
       })
     })
@@ -160,8 +186,24 @@ export class RealmFileTable extends Context.Service<RealmFileTable, {
         restamp: (realmUrl, files) =>
           database.write((tables) => {
             for (const [path, file] of files) {
-              if (tables.files.get(key(realmUrl, path))?.hash === file.hash) tables.files.set(key(realmUrl, path), file)
+              const known = tables.files.get(key(realmUrl, path))
+              if (known?.hash === file.hash) tables.files.set(key(realmUrl, path), { ...known, stamp: file.stamp })
             }
+          }),
+        measure: (realmUrl, paths) =>
+          database.read((tables) => {
+            const wanted = new Set(paths)
+            const measured = { files: 0, bytes: 0, ofPaths: { files: 0, bytes: 0 } }
+            for (const [id, { size = 0 }] of tables.files) {
+              const path = id.slice(realmUrl.length + 1)
+              if (!id.startsWith(key(realmUrl, "")) || path === looked) continue
+              measured.files++
+              measured.bytes += size
+              if (!wanted.has(path)) continue
+              measured.ofPaths.files++
+              measured.ofPaths.bytes += size
+            }
+            return measured
           }),
         clear
       })

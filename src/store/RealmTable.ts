@@ -20,6 +20,8 @@ export interface RealmRow {
   readonly kind: "source" | "published"
   readonly sourceUrl: RealmUrl | null
   readonly lastPublishedAt: Date | null
+  /** Only who was given permission may read it. A change of this moves the generation, so it is known with the row. */
+  readonly isPrivate: boolean
 }
 
 /** Rows read by one statement, with the incarnation of the UNLOGGED tables at that moment. */
@@ -38,7 +40,8 @@ const SqlRow = Schema.Struct({
   definition_floor: Schema.NullOr(Schema.Finite),
   kind: Schema.NullOr(Schema.Literals(["source", "published"])),
   source_url: Schema.NullOr(Schema.String),
-  last_published_at: Schema.NullOr(Schema.Date)
+  last_published_at: Schema.NullOr(Schema.Date),
+  is_private: Schema.NullOr(Schema.Boolean)
 })
 
 interface InsertFloorRow {
@@ -60,7 +63,9 @@ const toSnapshot = (rows: ReadonlyArray<typeof SqlRow.Type>): RealmSnapshot => (
       definitionFloor: row.definition_floor ?? 0,
       kind: row.kind ?? "source",
       sourceUrl: row.source_url as RealmUrl | null,
-      lastPublishedAt: row.last_published_at
+      lastPublishedAt: row.last_published_at,
+      // What is not registered any more is shown to nobody.
+      isPrivate: row.is_private ?? true
     }]
   )
 })
@@ -102,10 +107,13 @@ export class RealmTable extends Context.Service<RealmTable, {
   readonly salt: (url: RealmUrl) => Effect.Effect<void, DatabaseError>
   /**
    * Makes the realm live with this content, at the next generation; `expected` is 0 for a URL never seen, which begins at
-   * the first generation of the present epoch.
+   * the first generation of the present epoch. Without a word on privacy a live realm stays as private as it is, and
+   * another is public. What is transpiled of a private realm is reused by nobody but what is published of it.
    */
   readonly mount: (
-    realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl">,
+    realm: Pick<RealmRow, "realmUrl" | "kind" | "directory" | "sourceUrl"> & {
+      readonly isPrivate?: boolean | undefined
+    },
     expected: number
   ) => Effect.Effect<Option.Option<number>, DatabaseError>
   /**
@@ -115,6 +123,10 @@ export class RealmTable extends Context.Service<RealmTable, {
   readonly raiseInsertFloors: (tombstones: number) => Effect.Effect<ReadonlyArray<InsertFloor>, DatabaseError>
   /** Ends the realm at the next generation. Its generation lives on. */
   readonly retire: (url: RealmUrl, expected: number) => Effect.Effect<Option.Option<number>, DatabaseError>
+  /**
+   * Within the transaction that advances the realm: who hears of the generation forgets the row, and reads the new one.
+   */
+  readonly setPrivate: (url: RealmUrl, isPrivate: boolean) => Effect.Effect<void, DatabaseError>
 }>()("lockstep/store/RealmTable") {
   static readonly layer = Layer.effect(
     RealmTable,
@@ -122,7 +134,7 @@ export class RealmTable extends Context.Service<RealmTable, {
       const sql = yield* SqlClient.SqlClient
 
       const columns = sql.literal(`r.realm_url, r.generation::float8 AS generation, r.state, r.directory,
-        r.wipe_floor::float8 AS wipe_floor, r.definition_floor::float8 AS definition_floor, g.kind, g.source_url, g.last_published_at`)
+        r.wipe_floor::float8 AS wipe_floor, r.definition_floor::float8 AS definition_floor, g.kind, g.source_url, g.last_published_at, g.is_private`)
 
       const select = (urls: ReadonlyArray<RealmUrl>) =>
         sql`SELECT i.id::text AS incarnation, ${columns}
@@ -185,8 +197,12 @@ export class RealmTable extends Context.Service<RealmTable, {
             sql`UPDATE realm_generations SET reuse_salt = realm_url || '@' || generation WHERE realm_url = ${url}`
           )),
         mount: Effect.fnUntraced(function*(realm, expected) {
-          const salt =
-            sql`coalesce((SELECT s.reuse_salt FROM realm_generations s WHERE s.realm_url = ${realm.sourceUrl}), '')`
+          const isPrivate = sql`coalesce(${realm.isPrivate ?? null}::boolean,
+            (SELECT p.is_private FROM realm_registry p WHERE p.realm_url = ${realm.realmUrl}), false)`
+          // A salt that is not empty is shared by a source and its publications alone.
+          const salt = sql`coalesce(
+            (SELECT s.reuse_salt FROM realm_generations s WHERE s.realm_url = ${realm.sourceUrl} AND s.reuse_salt <> ''),
+            CASE WHEN ${isPrivate} THEN 'private ' || ${realm.realmUrl}::text ELSE '' END)`
           // -- I3: compare and set; a URL seen before goes on counting
           const mounted = generation(
             yield* statement(
@@ -208,11 +224,11 @@ export class RealmTable extends Context.Service<RealmTable, {
           if (Option.isSome(mounted)) {
             yield* statement(
               "register a realm",
-              sql`INSERT INTO realm_registry (realm_url, kind, source_url, last_published_at)
+              sql`INSERT INTO realm_registry (realm_url, kind, source_url, last_published_at, is_private)
                 VALUES (${realm.realmUrl}, ${realm.kind}, ${realm.sourceUrl},
-                  CASE WHEN ${realm.kind === "published"} THEN now() END)
+                  CASE WHEN ${realm.kind === "published"} THEN now() END, ${isPrivate})
                 ON CONFLICT (realm_url) DO UPDATE SET source_url = EXCLUDED.source_url,
-                  last_published_at = EXCLUDED.last_published_at`
+                  last_published_at = EXCLUDED.last_published_at, is_private = EXCLUDED.is_private`
             )
           }
           return mounted
@@ -240,7 +256,21 @@ export class RealmTable extends Context.Service<RealmTable, {
             yield* statement("unregister a realm", sql`DELETE FROM realm_registry WHERE realm_url = ${url}`)
           }
           return retired
-        })
+        }),
+        setPrivate: (url, isPrivate) =>
+          Effect.andThen(
+            statement(
+              "set a realm's privacy",
+              sql`UPDATE realm_registry SET is_private = ${isPrivate} WHERE realm_url = ${url}`
+            ),
+            isPrivate
+              ? Effect.asVoid(statement(
+                "salt a realm",
+                sql`UPDATE realm_generations SET reuse_salt = 'private ' || realm_url || '@' || generation
+                  WHERE realm_url = ${url} AND reuse_salt = ''`
+              ))
+              : Effect.void
+          )
       })
     })
   )
@@ -300,9 +330,16 @@ export class RealmTable extends Context.Service<RealmTable, {
             database.write((tables) => {
               if ((tables.realms.get(realm.realmUrl)?.generation ?? 0) !== expected) return Option.none<number>()
               const generation = expected + 1
-              tables.salts.set(realm.realmUrl, tables.salts.get(realm.sourceUrl ?? "") ?? "")
+              const known = tables.realms.get(realm.realmUrl)
+              const isPrivate = realm.isPrivate ?? (known?.state === "live" && known.isPrivate)
+              const inherited = tables.salts.get(realm.sourceUrl ?? "") ?? ""
+              tables.salts.set(
+                realm.realmUrl,
+                inherited === "" && isPrivate ? `private ${realm.realmUrl}` : inherited
+              )
               setRealm(tables, {
                 ...realm,
+                isPrivate,
                 generation,
                 wipeFloor: generation,
                 definitionFloor: generation,
@@ -326,7 +363,21 @@ export class RealmTable extends Context.Service<RealmTable, {
             return floors
           }),
         retire: (url, expected) =>
-          move(url, expected, (_, floor) => ({ state: "gone", wipeFloor: floor, definitionFloor: floor }))
+          move(url, expected, (_, floor) => ({
+            state: "gone",
+            wipeFloor: floor,
+            definitionFloor: floor,
+            isPrivate: true
+          })),
+        setPrivate: (url, isPrivate) =>
+          database.write((tables) => {
+            const row = tables.realms.get(url)
+            if (row?.state !== "live") return
+            tables.realms.set(url, { ...row, isPrivate })
+            if (isPrivate && (tables.salts.get(url) ?? "") === "") {
+              tables.salts.set(url, `private ${url}@${row.generation}`)
+            }
+          })
       })
     })
   )

@@ -5,8 +5,12 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { MemoryDatabase } from "./MemoryDatabase.ts"
 import { statement } from "./statement.ts"
 
-/** One file of a batch: the SHA-256 of its new bytes in base64url, or null where the file is removed. */
-export const Edit = Schema.Struct({ path: Schema.String, hash: Schema.NullOr(Schema.String) })
+/** One file of a batch: the SHA-256 of its new bytes in base64url, or null where the file is removed; and how many bytes. */
+export const Edit = Schema.Struct({
+  path: Schema.String,
+  hash: Schema.NullOr(Schema.String),
+  size: Schema.optionalKey(Schema.Int)
+})
 export type Edit = typeof Edit.Type
 
 /** A batch of edits that was decided on, and whose staged bytes are durable: it will be done, whoever does it. */

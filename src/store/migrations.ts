@@ -226,6 +226,28 @@ const programs = {
     const sql = yield* SqlClient.SqlClient
     // Whose trace a job continues. Replicas of the version before neither write nor read it.
     yield* sql`ALTER TABLE jobs ADD COLUMN trace_context text`
+  }),
+  "0013_access": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`ALTER TABLE realm_registry ADD COLUMN is_private boolean NOT NULL DEFAULT false`
+    // LOGGED: who may do what outlives every crash. No reference to the registry: permission may be given for a URL
+    // before there is a realm.
+    yield* sql`CREATE TABLE realm_permissions (
+      realm_url text NOT NULL,
+      user_name text NOT NULL,
+      permission text NOT NULL CHECK (permission IN ('read', 'write', 'owner')),
+      granted_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (realm_url, user_name)
+    )`
+    yield* sql`CREATE INDEX realm_permissions_user ON realm_permissions (user_name)`
+    // Of files that were recorded before, from their next change on.
+    yield* sql`ALTER TABLE realm_files ADD COLUMN size bigint NOT NULL DEFAULT 0`
+    // What replicas and workers prove to each other that they belong to this database with.
+    yield* sql`CREATE TABLE fleet_secret (
+      only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+      secret text NOT NULL DEFAULT gen_random_uuid()::text || gen_random_uuid()::text,
+      created_at timestamptz NOT NULL DEFAULT now()
+    )`
   })
 }
 

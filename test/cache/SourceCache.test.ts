@@ -46,7 +46,8 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
         wipeFloor: 1,
         definitionFloor: 1,
         sourceUrl: null,
-        lastPublishedAt: null
+        lastPublishedAt: null,
+        isPrivate: false
       },
       incarnation: "i",
       fence,

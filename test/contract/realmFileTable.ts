@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
-import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
+import { type RecordedFile, RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { freshRealm } from "./freshRealm.ts"
 
@@ -94,5 +94,30 @@ export const realmFileTable = <E>(name: string, tables: Layer.Layer<RealmFileTab
         yield* files.recordAll(realmUrl, many)
         assert.strictEqual(Option.getOrThrow(yield* files.all(realmUrl)).size, 20_000)
         assert.strictEqual((yield* files.at(realmUrl, ["d7"])).size, 200)
+      }))
+
+    it.effect("a realm is measured whole, and at some paths", () =>
+      Effect.gen(function*() {
+        const files = yield* RealmFileTable
+        const [realmUrl, other] = [yield* liveRealm, yield* liveRealm]
+        const nothing = { files: 0, bytes: 0 }
+        assert.deepStrictEqual(yield* files.measure(realmUrl, ["a"]), { ...nothing, ofPaths: nothing })
+        yield* files.recordAll(
+          realmUrl,
+          new Map<string, RecordedFile>([["a", { ...file("1"), size: 5 }], ["b", { ...file("1"), size: 7 }]])
+        )
+        yield* files.recordAll(other, new Map([["a", { ...file("1"), size: 100 }]]))
+        yield* files.record(
+          realmUrl,
+          new Map<string, RecordedFile | null>([["a", { ...file("2"), size: 6_000_000_000 }], ["c", file("1")], [
+            "d",
+            null
+          ]])
+        )
+        assert.deepStrictEqual(yield* files.measure(realmUrl, ["a", "c", "none"]), {
+          files: 3,
+          bytes: 6_000_000_007,
+          ofPaths: { files: 2, bytes: 6_000_000_000 }
+        })
       }))
   })

@@ -39,7 +39,8 @@ export const realmTable = <E>(name: string, table: Layer.Layer<RealmTable, E>) =
           state: "live",
           wipeFloor: 1,
           definitionFloor: 1,
-          lastPublishedAt: null
+          lastPublishedAt: null,
+          isPrivate: false
         })
         assert.include((yield* realms.list).map((each) => each.realmUrl), realmUrl)
       }))
@@ -170,5 +171,29 @@ export const realmTable = <E>(name: string, table: Layer.Layer<RealmTable, E>) =
           new Map(rows.map((each) => [each.realmUrl, each.state])),
           new Map([[live, "live"], [gone, "gone"]])
         )
+      }))
+
+    it.effect("a realm is as private as it was mounted or set, and one that is gone is nobody's to see", () =>
+      Effect.gen(function*() {
+        const realms = yield* RealmTable
+        const realmUrl = freshRealm()
+        const isPrivate = Effect.map(row(realmUrl), (found) => found?.isPrivate)
+        yield* realms.mount({ ...source(realmUrl, realmUrl), isPrivate: true }, 0)
+        assert.isTrue(yield* isPrivate)
+        yield* realms.setPrivate(realmUrl, false)
+        assert.isFalse(yield* isPrivate)
+        yield* realms.setPrivate(realmUrl, true)
+        // Mounted anew it stays what it is, unless that is said.
+        yield* realms.mount(source(realmUrl, realmUrl), 1)
+        assert.isTrue(yield* isPrivate)
+        yield* realms.mount({ ...source(realmUrl, realmUrl), isPrivate: false }, 2)
+        assert.isFalse(yield* isPrivate)
+        yield* realms.setPrivate(realmUrl, true)
+        assert.isTrue((yield* realms.list).find((each) => each.realmUrl === realmUrl)?.isPrivate)
+        yield* realms.retire(realmUrl, 3)
+        assert.isTrue(yield* isPrivate)
+        // Another realm of that name begins as any other.
+        yield* realms.mount(source(realmUrl, realmUrl), 4)
+        assert.isFalse(yield* isPrivate)
       }))
   })

@@ -20,7 +20,8 @@ export const rowOf = (url: RealmUrl, generation: number): RealmRow => ({
   definitionFloor: 1,
   kind: "source",
   sourceUrl: null,
-  lastPublishedAt: null
+  lastPublishedAt: null,
+  isPrivate: false
 })
 
 /**

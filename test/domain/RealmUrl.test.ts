@@ -5,6 +5,7 @@ import {
   checkName,
   ofName,
   ofVersion,
+  ofWhole,
   parse,
   type RealmUrl,
   splitPayload
@@ -171,4 +172,14 @@ describe("RealmUrl.splitPayload", () => {
   it("a version's URL lies in its realm", () => {
     assert.strictEqual(ofVersion("http://h/a/" as RealmUrl, 12), "http://h/a/@12/")
   })
+})
+
+it("the realm of a version is that realm, and two realms whose names end alike are two", () => {
+  const realm = "http://localhost:4201/notes/" as RealmUrl
+  assert.strictEqual(ofWhole(realm), realm)
+  assert.strictEqual(ofWhole(ofVersion(realm, 12)), realm)
+  for (const name of ["notes@3", "notes@4"]) {
+    const named = `http://localhost:4201/${name}/` as RealmUrl
+    assert.strictEqual(ofWhole(named), named)
+  }
 })

@@ -15,7 +15,13 @@ const body = Buffer.from("export const a = 1\n")
 /** Real HTTP before finished answers, over what a replica knows as the test says; what is not answered is 599. */
 const setUp = (trustProxy = false) =>
   Effect.gen(function*() {
-    const known = { held: true, generation: 3, fence: new Fence(), origins: new Map<string, boolean>() }
+    const known = {
+      held: true,
+      generation: 3,
+      isPrivate: false,
+      fence: new Fence(),
+      origins: new Map<string, boolean>()
+    }
     const layer = FinishedAnswers.layer(10_000, trustProxy).pipe(Layer.provideMerge(Layer.mergeAll(
       Layer.fresh(Counters.layer),
       Layer.mock(Generations, {
@@ -53,8 +59,10 @@ const setUp = (trustProxy = false) =>
           http.request({ port, path, agent: false, ...options, headers }, (response) => {
             let text = ""
             response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
-            response.on("end", () =>
-              resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text })))
+            response.on(
+              "end",
+              () => resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text }))
+            )
           }).end()
         }
       )
@@ -231,6 +239,31 @@ it.live("an answer for a host without realms stands while it has none, as far as
     assert.strictEqual(yield* status, 599)
     known.origins.set(url, true)
     assert.strictEqual(yield* status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("of a realm that is private nothing is kept, and nothing is given that was kept before", () =>
+  Effect.gen(function*() {
+    const { ask, keep, known } = yield* setUp()
+    const status = Effect.map(ask("/realm/a"), (answer) => answer.status)
+    keep()
+    // However it came about that its fence still holds.
+    known.isPrivate = true
+    assert.strictEqual(yield* status, 599)
+    known.isPrivate = false
+    known.fence.drop()
+    known.isPrivate = true
+    keep()
+    known.isPrivate = false
+    assert.strictEqual(yield* status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("who brings credentials goes the long way: they are to be checked", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep()
+    for (const headers of [{ authorization: "Bearer x" }, { authorization: "" }, { "x-lockstep-fleet": "x" }]) {
+      assert.strictEqual((yield* ask("/realm/a", { headers })).status, 599)
+    }
   }).pipe(Effect.scoped))
 
 it.live("memory stays within its bound (I7)", () =>

@@ -33,7 +33,7 @@ const places: ReadonlyArray<
   {
     what: "invalidates within a change of its own",
     pattern: /\binvalidation\.commit\(/,
-    files: ["lifecycle/edit.ts", "lifecycle/finishBatches.ts", "lifecycle/notice.ts"]
+    files: ["lifecycle/changeAccess.ts", "lifecycle/edit.ts", "lifecycle/finishBatches.ts", "lifecycle/notice.ts"]
   },
   {
     what: "invalidates because somebody asked",
@@ -44,6 +44,7 @@ const places: ReadonlyArray<
     what: "tells of a change when it is committed",
     pattern: /\binvalidation\.tell\(/,
     files: [
+      "lifecycle/changeAccess.ts",
       "lifecycle/create.ts",
       "lifecycle/edit.ts",
       "lifecycle/finishBatches.ts",

@@ -8,6 +8,7 @@ import { link, notes, put, realmFiles, TemporaryRealms } from "./temporaryRealms
 
 const row = (generation: number): RealmRow => ({
   ...notes,
+  isPrivate: false,
   generation,
   state: "live",
   wipeFloor: 0,

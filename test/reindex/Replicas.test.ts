@@ -4,6 +4,7 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { RealmUrl } from "../../src/domain/RealmUrl.ts"
 import { type Reading, Replicas, ReplicasUnavailable } from "../../src/reindex/Replicas.ts"
+import { FleetSecretTable } from "../../src/store/FleetSecretTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ReplicaTable } from "../../src/store/ReplicaTable.ts"
 
@@ -38,7 +39,10 @@ const reading: Reading = {
 }
 
 const layerOf = (urls: ReadonlyArray<string>) =>
-  Replicas.layer({ urls }).pipe(Layer.provide(ReplicaTable.layerMemory.pipe(Layer.provide(MemoryDatabase.layer))))
+  Replicas.layer({ urls }).pipe(
+    Layer.provide(Layer.mergeAll(FleetSecretTable.layerMemory, ReplicaTable.layerMemory)),
+    Layer.provide(MemoryDatabase.layer)
+  )
 
 const read = (urls: ReadonlyArray<string>, more: Partial<Reading> = {}) =>
   Effect.flatMap(Replicas, (replicas) => replicas.read({ ...reading, ...more })).pipe(Effect.provide(layerOf(urls)))

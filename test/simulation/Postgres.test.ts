@@ -17,7 +17,8 @@ const row = (url: RealmUrl, generation: number): RealmRow => ({
   definitionFloor: 0,
   kind: "source",
   sourceUrl: null,
-  lastPublishedAt: null
+  lastPublishedAt: null,
+  isPrivate: false
 })
 
 const advance = (url: RealmUrl) => (tables: MemoryTables) => {

@@ -60,6 +60,7 @@ export class Postgres {
       "files",
       "index",
       "jobs",
+      "permissions",
       "replicas",
       "renewals"
     ].map((
@@ -324,6 +325,10 @@ class View {
 
   get jobs() {
     return this.#layer("jobs")
+  }
+
+  get permissions() {
+    return this.#layer("permissions")
   }
 
   get replicas() {

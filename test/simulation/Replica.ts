@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Option, Result } from "effect"
+import { Access } from "../../src/access/Access.ts"
 import { type CacheKey, type CoherentCache, make } from "../../src/cache/CoherentCache.ts"
 import { SourceCache } from "../../src/cache/SourceCache.ts"
 import { TranspiledModuleCache } from "../../src/cache/TranspiledModuleCache.ts"
@@ -15,9 +16,11 @@ import { RealmFiles } from "../../src/realms/RealmFiles.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../src/store/EncodingTable.ts"
+import { FleetSecretTable } from "../../src/store/FleetSecretTable.ts"
 import { emptyRow, ModuleTable } from "../../src/store/ModuleTable.ts"
 import { RealmIndexTable } from "../../src/store/RealmIndexTable.ts"
 import { ModuleTranspileTable } from "../../src/store/ModuleTranspileTable.ts"
+import { PermissionTable } from "../../src/store/PermissionTable.ts"
 import { RealmFileTable } from "../../src/store/RealmFileTable.ts"
 import { RealmTable } from "../../src/store/RealmTable.ts"
 import { RealmVersionTable } from "../../src/store/RealmVersionTable.ts"
@@ -106,8 +109,10 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
     RealmIndexTable.layerMemory,
     ArtifactTable.layerMemory,
     EncodingTable.layerMemory,
+    FleetSecretTable.layerMemory,
     ModuleTable.layerMemory,
     ModuleTranspileTable.layerMemory,
+    PermissionTable.layerMemory,
     RealmFileTable.layerMemory,
     RealmTable.layerMemory,
     Layer.provide(withServerClock(world.server.clock), RealmVersionTable.layerMemory),
@@ -127,6 +132,7 @@ const graph = (world: World, process: Process, link: Link, identity: Identity) =
   )
 
   return Layer.mergeAll(
+    Access.layer("127.0.0.1"),
     Invalidation.layer,
     SourceCache.layer(1_000_000),
     TranspiledModuleCache.layer(1_000_000),

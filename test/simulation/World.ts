@@ -181,7 +181,8 @@ export class World {
         definitionFloor: 1,
         kind: "source",
         sourceUrl: null,
-        lastPublishedAt: null
+        lastPublishedAt: null,
+        isPrivate: false
       })
       tables.moves.set(sourceUrl, 1)
     }, () => {})

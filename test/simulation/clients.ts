@@ -20,7 +20,8 @@ const get = Effect.fnUntraced(function*({ flow, name, realmUrl, token, version }
     origin: new URL(publicUrl).origin,
     rawPath: new URL(realmUrl).pathname + path,
     publicUrl,
-    minGeneration: token === 0 ? undefined : String(token)
+    minGeneration: token === 0 ? undefined : String(token),
+    trustPages: false
   })
   const shown = { generation: view.row.generation, unconfirmed: view.unconfirmed === true }
   if (flow === "fenced" && !immutable) {

@@ -1,6 +1,8 @@
 import { Layer } from "effect"
 import { MemoryBus } from "../../src/coordination/MemoryBus.ts"
 import { Sessions } from "../../src/coordination/Sessions.ts"
+import { FleetSecretTable } from "../../src/store/FleetSecretTable.ts"
+import { PermissionTable } from "../../src/store/PermissionTable.ts"
 import { JobTable } from "../../src/store/JobTable.ts"
 import { MemoryDatabase } from "../../src/store/MemoryDatabase.ts"
 import { ArtifactTable } from "../../src/store/ArtifactTable.ts"
@@ -18,6 +20,7 @@ import { artifactTable } from "../contract/artifactTable.ts"
 import { cacheTable } from "../contract/cacheTable.ts"
 import { definitions, transpiled } from "../contract/cacheTables.ts"
 import { encodingTable } from "../contract/encodingTable.ts"
+import { permissionTable } from "../contract/permissionTable.ts"
 import { jobTable } from "../contract/jobTable.ts"
 import { moduleTable } from "../contract/moduleTable.ts"
 import { moduleTranspileTable } from "../contract/moduleTranspileTable.ts"
@@ -35,6 +38,8 @@ const tables = Layer.mergeAll(
   JobTable.layerMemory,
   ArtifactTable.layerMemory,
   EncodingTable.layerMemory,
+  FleetSecretTable.layerMemory,
+  PermissionTable.layerMemory,
   ModuleTable.layerMemory,
   ModuleTranspileTable.layerMemory,
   RealmFileTable.layerMemory,
@@ -62,3 +67,4 @@ sessions("memory", tables)
 transaction("memory", tables)
 writeIntentTable("memory", tables)
 realmFileTable("memory", tables)
+permissionTable("memory", tables)

@@ -1,5 +1,7 @@
 import { Layer } from "effect"
 import { Sessions } from "../../../src/coordination/Sessions.ts"
+import { FleetSecretTable } from "../../../src/store/FleetSecretTable.ts"
+import { PermissionTable } from "../../../src/store/PermissionTable.ts"
 import { JobTable } from "../../../src/store/JobTable.ts"
 import { ArtifactTable } from "../../../src/store/ArtifactTable.ts"
 import { EncodingTable } from "../../../src/store/EncodingTable.ts"
@@ -16,6 +18,7 @@ import { artifactTable } from "../../contract/artifactTable.ts"
 import { cacheTable } from "../../contract/cacheTable.ts"
 import { definitions, transpiled } from "../../contract/cacheTables.ts"
 import { encodingTable } from "../../contract/encodingTable.ts"
+import { permissionTable } from "../../contract/permissionTable.ts"
 import { jobTable } from "../../contract/jobTable.ts"
 import { moduleTable } from "../../contract/moduleTable.ts"
 import { moduleTranspileTable } from "../../contract/moduleTranspileTable.ts"
@@ -34,6 +37,8 @@ const tables = Layer.mergeAll(
   JobTable.layer,
   ArtifactTable.layer,
   EncodingTable.layer,
+  FleetSecretTable.layer,
+  PermissionTable.layer,
   ModuleTable.layer,
   ModuleTranspileTable.layer,
   RealmFileTable.layer,
@@ -61,3 +66,4 @@ sessions("PostgreSQL", tables)
 transaction("PostgreSQL", tables)
 writeIntentTable("PostgreSQL", tables)
 realmFileTable("PostgreSQL", tables)
+permissionTable("PostgreSQL", tables)
