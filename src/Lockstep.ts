@@ -1,5 +1,5 @@
-import { PgClient } from "@effect/sql-pg"
-import { Layer } from "effect"
+import { PgClient, type PgConnection } from "@effect/sql-pg"
+import { Effect, Layer } from "effect"
 import { Modules } from "./cache/Modules.ts"
 import { SourceCache } from "./cache/SourceCache.ts"
 import { SourceMapCache } from "./cache/SourceMapCache.ts"
@@ -13,6 +13,7 @@ import { MemoryBus } from "./coordination/MemoryBus.ts"
 import { type Identity, Membership } from "./coordination/Membership.ts"
 import { Notifications } from "./coordination/Notifications.ts"
 import { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
+import { Readiness } from "./coordination/Readiness.ts"
 import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 import { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 import { SessionConfig } from "./coordination/SessionConfig.ts"
@@ -41,6 +42,7 @@ import { MemoryDatabase } from "./store/MemoryDatabase.ts"
 import { migrate } from "./store/migrations.ts"
 import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
+import { checkPooled } from "./store/pooledLimits.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmIndexTable } from "./store/RealmIndexTable.ts"
@@ -64,6 +66,11 @@ export interface LockstepOptions extends Roots, Identity {
     /** What makes JavaScript. Replicas that differ in it share no rows. Default `babel`. */
     readonly compiler?: Compiler
   }
+  /**
+   * PostgreSQL itself, for the sessions that listen and lock, where the `PgClient` goes through a pooler in transaction
+   * mode. Default: what the `PgClient` was given.
+   */
+  readonly sessionDatabase?: PgConnection.Config
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
@@ -102,12 +109,17 @@ const storeMemory = Layer.mergeAll(
   WriteIntentTable.layerMemory
 ).pipe(Layer.provideMerge(MemoryDatabase.layer))
 
-const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
-  Layer.provideMerge(Lease.layer),
-  Layer.provideMerge(Sessions.layer),
-  Layer.provideMerge(SessionConfig.layer)
-)
+const coordinationSql = (sessionDatabase: PgConnection.Config | undefined) =>
+  Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
+    Layer.provideMerge(Lease.layer),
+    Layer.provideMerge(Sessions.layer),
+    Layer.provideMerge(sessionDatabase === undefined ? SessionConfig.layer : SessionConfig.layerOf(sessionDatabase))
+  )
+
+/** The schema, and behind a pooler the limits that its sessions must have. */
+const prepared = (sessionDatabase: PgConnection.Config | undefined) =>
+  Layer.effectDiscard(sessionDatabase === undefined ? migrate : Effect.andThen(checkPooled, migrate))
 
 const coordinationMemory = Layer.mergeAll(
   PopulateCoordinator.layerNone,
@@ -152,6 +164,7 @@ const services = (
       Layer.mergeAll(
         Generations.layer(options.onPartition),
         JobBell.layer,
+        Readiness.layer(options.onPartition),
         RealmFiles.layer(options),
         ReindexQueue.layer
       )
@@ -171,10 +184,10 @@ const compiled = <E>(
 export const layer = (options: LockstepOptions) =>
   services(options, { warmUp: options.warmUp ?? true, watch: options.watch ?? true }).pipe(
     Layer.provideMerge(compiled(options, Transpiler.layer)),
-    Layer.provideMerge(coordinationSql),
+    Layer.provideMerge(coordinationSql(options.sessionDatabase)),
     Layer.provideMerge(storeSql),
     Layer.provideMerge(Layer.mergeAll(Counters.layer, Membership.layer(options))),
-    Layer.provide(Layer.effectDiscard(migrate))
+    Layer.provide(prepared(options.sessionDatabase))
   )
 
 /** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
@@ -191,19 +204,21 @@ export const layerMemory = (options: LockstepOptions) =>
  * everything else. It is no member of the fleet, so no publish waits for it.
  */
 export const layerWorkerProgram = (
-  options: Parameters<typeof layerReindex>[0],
+  { sessionDatabase, ...options }: Parameters<typeof layerReindex>[0] & Pick<LockstepOptions, "sessionDatabase">,
   database: Parameters<typeof PgClient.layer>[0]
 ) =>
   layerReindex(options).pipe(
     Layer.provide(Layer.mergeAll(
       Counters.layer,
-      JobBell.layerListener,
+      sessionDatabase === undefined
+        ? JobBell.layerListener
+        : Layer.provide(JobBell.layerListener, PgClient.layer({ ...sessionDatabase, maxConnections: 1 })),
       JobTable.layer,
       RealmIndexTable.layer,
       RealmTable.layer,
       ReplicaTable.layer
     )),
-    Layer.provide(Layer.effectDiscard(migrate)),
+    Layer.provide(prepared(sessionDatabase)),
     Layer.provide(PgClient.layer(database))
   )
 

@@ -11,6 +11,7 @@ import { presenter } from "./presenter.ts"
 import { publish } from "./publish.ts"
 import { reindex } from "./reindex.ts"
 import { realms } from "./realms.ts"
+import { restored } from "./restored.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
 import { unpublish } from "./unpublish.ts"
@@ -32,6 +33,7 @@ const lockstep = Command.make("lockstep").pipe(
     definitions,
     status,
     verify,
+    restored,
     warm,
     demo
   ])

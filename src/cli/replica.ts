@@ -6,6 +6,7 @@ import { layerProgram } from "../Lockstep.ts"
 import { layerReindex } from "../reindex/ReindexWorker.ts"
 import { EmbeddedPostgres } from "../postgres/EmbeddedPostgres.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
+import { programDatabase } from "./programDatabase.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
 import type { ServeOptions } from "./serveFlags.ts"
@@ -25,6 +26,11 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     onNone: () => embeddedDatabase(directories.dataDir),
     onSome: Effect.succeed
   })
+  const database = programDatabase(url, flags.sessionDatabaseUrl, {
+    // A name of its own, by which the replica counts its connections.
+    applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
+    maxConnections: 10
+  })
   const services = yield* Layer.build(layerProgram({
     publicUrl,
     realmsDir: directories.realmsDir,
@@ -36,21 +42,14 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     onPartition: flags.onPartition,
     warmUp: flags.warmUp,
     watch: flags.watch,
+    ...database.sessions,
     transpiler: {
       compiler: flags.transpiler,
       jsxImportSource: flags.jsxImportSource,
       timeout: flags.transpileTimeout,
       workers: Option.getOrUndefined(flags.workers)
     }
-  }, {
-    url,
-    // A name of its own, by which the replica counts its connections.
-    applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
-    maxConnections: 10,
-    connectTimeout: "5 seconds",
-    // A replica that is frozen or cut off in the middle of a transaction must not hold its rows for ever.
-    startupParameters: { statement_timeout: "5000", idle_in_transaction_session_timeout: "5000" }
-  })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
+  }, database.pool)).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
 
   yield* reserved.release
   const http = yield* Layer.build(layerHttp({
@@ -58,6 +57,7 @@ export const replica = Effect.fnUntraced(function*(flags: ServeOptions) {
     port: reserved.port,
     publicUrl,
     trustProxy,
+    drainDelay: flags.drainDelay,
     cacheBytes: Math.ceil(flags.cacheBytes / 4)
   })).pipe(
     Effect.provideContext(services),

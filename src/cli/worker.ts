@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { databaseUrl, dataDir, prerenderer, replicaUrls } from "./serveFlags.ts"
+import { databaseUrl, dataDir, prerenderer, replicaUrls, sessionDatabaseUrl } from "./serveFlags.ts"
 
 /** `lockstep worker` */
 export const worker = Command.make(
   "worker",
-  { databaseUrl, dataDir, prerenderer, replicaUrls },
+  { databaseUrl, sessionDatabaseUrl, dataDir, prerenderer, replicaUrls },
   (flags) =>
     Effect.flatMap(
       Effect.promise(() => {

@@ -1,7 +1,8 @@
 import * as http from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, FiberHandle, Layer } from "effect"
+import { Context, type Duration, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
+import { Readiness } from "../coordination/Readiness.ts"
 import { type AppOptions, makeApp } from "./app.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers } from "./FinishedAnswers.ts"
@@ -9,6 +10,11 @@ import { FinishedAnswers } from "./FinishedAnswers.ts"
 export interface HttpOptions extends Omit<AppOptions, "trustProxy"> {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
   readonly trustProxy?: boolean
+  /**
+   * When the layer ends, how long requests are answered as before while `/_ready` says no, before connections are refused:
+   * what a balancer that looks there needs to send them elsewhere. Default 0.
+   */
+  readonly drainDelay?: Duration.Input
   /** Bound of finished answers in memory, in bytes; 64 MiB by default. */
   readonly cacheBytes?: number
   readonly host: string
@@ -32,6 +38,7 @@ export const layerHttp = (options: HttpOptions) =>
     Effect.gen(function*() {
       const node = http.createServer({ requestTimeout: 60_000, headersTimeout: 15_000, maxHeaderSize: 32_768 })
       const { handle } = yield* makeApp({ ...options, trustProxy: options.trustProxy ?? false })
+      const readiness = yield* Readiness
       const deadline = yield* FiberHandle.make()
       let draining = false
       const server = yield* NodeHttpServer.make(() => node, {
@@ -56,9 +63,13 @@ export const layerHttp = (options: HttpOptions) =>
       // The last to be added is the first to run: before the server stops listening and waits for its connections.
       yield* Effect.addFinalizer(() => {
         draining = true
-        return FiberHandle.run(
-          deadline,
-          Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))
+        return Effect.andThen(
+          // Each answer ends its connection meanwhile: few are left idle that could be closed under a new request.
+          Effect.andThen(readiness.drain, Effect.sleep(options.drainDelay ?? 0)),
+          FiberHandle.run(
+            deadline,
+            Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))
+          )
         )
       })
       const address = node.address()

@@ -1,8 +1,17 @@
 import { Effect, Schedule } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
+import { presentTables } from "./presentTables.ts"
 
-const migrations = Migrator.fromRecord({
+/**
+ * Every change of the schema since the beginning, in order.
+ *
+ * While a fleet is upgraded, replicas of two versions run on one database, and an older one may start again on a schema
+ * that a newer one made. So a migration only adds: tables, columns that are nullable or have a default, indexes. What the
+ * version before reads or writes stays as it was; a test holds it to that. What nobody reads any more goes in a later
+ * release, by a migration whose name begins with `contract_`: a version that does not know it refuses to start.
+ */
+export const migrations: Readonly<Record<string, Effect.Effect<void, SqlError.SqlError, SqlClient.SqlClient>>> = {
   "0001_realms": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // LOGGED, and never deleted from: generations outlive the registry row (I3).
@@ -209,8 +218,14 @@ const migrations = Migrator.fromRecord({
       WHERE state = 'live' AND EXISTS (SELECT FROM realm_index i WHERE i.realm_url = g.realm_url)
       ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO NOTHING`
     yield* sql`DELETE FROM realm_index`
+  }),
+  "0011_identity_of_tables": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // A dump that is restored into the same server has its identifier and timeline, but not the same tables.
+    yield* sql`ALTER TABLE database_identity ADD COLUMN tables text`
+    yield* sql`UPDATE database_identity SET tables = ${sql.literal(presentTables)}`
   })
-})
+}
 
 const unreachable = new Set(["ConnectionError", "AuthenticationError", "AuthorizationError"])
 
@@ -227,13 +242,41 @@ const checkVersion = Effect.gen(function*() {
   }
 })
 
+const numberOf = (name: string) => Number(name.slice(0, name.indexOf("_")))
+
+/** What a newer version has done to this database: nothing that this one minds, unless it took something away. */
+const checkNewer = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const known = Math.max(...Object.keys(migrations).map(numberOf))
+  const newer = yield* sql<{ name: string }>`SELECT lpad(migration_id::text, 4, '0') || '_' || name AS name
+    FROM lockstep_migrations WHERE migration_id > ${known} ORDER BY migration_id`
+  const names = newer.map(({ name }) => name)
+  const contracting = names.filter((name) => name.includes("_contract_"))
+  if (contracting.length > 0) {
+    return yield* new DatabaseError({
+      operation: "be used by this version of Lockstep",
+      cause: `a newer version has taken away what this one needs (${
+        contracting.join(", ")
+      }): start that version instead`
+    })
+  }
+  if (names.length > 0) {
+    yield* Effect.logWarning(
+      `The database was migrated by a newer version of Lockstep (${
+        names.join(", ")
+      }), which only added to it: this one ` +
+        "serves on it until it is upgraded"
+    )
+  }
+})
+
 /**
  * Brings the database to this version's schema. Safe when many replicas start at once: the migrator serialises them on
  * its table's lock, and whoever loses a race on creating that table tries again.
  */
 export const migrate = Effect.gen(function*() {
   yield* checkVersion
-  yield* Migrator.make({})({ loader: migrations, table: "lockstep_migrations" }).pipe(
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "lockstep_migrations" }).pipe(
     Effect.retry({
       schedule: Schedule.jittered(Schedule.spaced("100 millis")),
       times: 20,
@@ -241,6 +284,7 @@ export const migrate = Effect.gen(function*() {
       while: (error) => !SqlError.isSqlError(error) || !unreachable.has(error.reason._tag)
     })
   )
+  yield* checkNewer
 }).pipe(
   Effect.mapError((cause) =>
     cause._tag === "DatabaseError" ? cause : new DatabaseError({ operation: "be migrated", cause })
