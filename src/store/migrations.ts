@@ -219,11 +219,18 @@ export const migrations: Readonly<Record<string, Effect.Effect<void, SqlError.Sq
       ON CONFLICT (kind, realm_url) WHERE state = 'waiting' DO NOTHING`
     yield* sql`DELETE FROM realm_index`
   }),
-  "0011_identity_of_tables": Effect.gen(function*() {
+  "0011_epochs": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // A dump that is restored into the same server has its identifier and timeline, but not the same tables.
     yield* sql`ALTER TABLE database_identity ADD COLUMN tables text`
     yield* sql`UPDATE database_identity SET tables = ${sql.literal(presentTables)}`
+    // How far a realm had come, as far as is known, when its generations were raised. What lies between that and the next
+    // epoch was lost, and the URLs that named it must not name something else.
+    yield* sql`CREATE TABLE realm_epochs (
+      realm_url text NOT NULL,
+      last_generation bigint NOT NULL,
+      PRIMARY KEY (realm_url, last_generation)
+    )`
   })
 }
 

@@ -60,7 +60,7 @@ export const acknowledge = "SELECT pg_notify($1, $2)"
 /**
  * Begins a new epoch of generations where another timeline, database or set of tables answers than the one they were
  * counted on, or, with $1, where this one is known to have gone back. Commits may have been lost, and with them
- * generations that were issued: all are raised to the next multiple of 2^36, past any of those (I3), and everything cached
+ * generations that were issued, after the last that is known: all are raised to the next multiple of 2^36, past any of those (I3), and everything cached
  * is void. The row's lock lets one session do so; the others find it done.
  */
 export const beginEpoch = `WITH present AS (
@@ -76,6 +76,10 @@ export const beginEpoch = `WITH present AS (
       WHERE $1::text::boolean OR known.system_identifier <> EXCLUDED.system_identifier
         OR known.timeline <> EXCLUDED.timeline OR known.tables IS DISTINCT FROM EXCLUDED.tables
     RETURNING epoch
+  ), ended AS (
+    INSERT INTO realm_epochs (realm_url, last_generation)
+    SELECT realm_url, generation FROM realm_generations WHERE EXISTS (SELECT FROM changed WHERE epoch > 0)
+    ON CONFLICT DO NOTHING
   ), raised AS (
     UPDATE realm_generations SET
       generation = next, wipe_floor = next, definition_floor = next, insert_floor = next,

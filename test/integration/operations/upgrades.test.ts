@@ -52,7 +52,10 @@ it.live("a migration that an older version would stumble over is found", () =>
       ] as const
     ) {
       // Undone each time: what is found is the failure.
-      const undone = Effect.andThen(sql.unsafe(change), Effect.flatMap(shape, (after) => Effect.fail(breaks(before, after))))
+      const undone = Effect.andThen(
+        sql.unsafe(change),
+        Effect.flatMap(shape, (after) => Effect.fail(breaks(before, after)))
+      )
       const breakage = yield* Effect.flip(sql.withTransaction(undone))
       assert.include(String(breakage), found, change)
     }
