@@ -59,7 +59,7 @@ export const makeBalancer = (ports: ReadonlyArray<number>): Effect.Effect<string
           let connected = false
           sent.on("socket", (socket) => {
             connected = !socket.connecting
-            socket.once("connect", () => void (connected = true))
+            if (!connected) socket.once("connect", () => void (connected = true))
           })
           sent.on("response", (answer) => {
             const { connection: _, "keep-alive": __, ...answered } = answer.headers
