@@ -88,7 +88,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
         const { databaseUrl, first, publish, realm, sql, start, unused } = yield* Fleet
         yield* limited
         const options = pooled(databaseUrl, yield* port(new URL(databaseUrl)))
-        const args = ["--workers", "1", "--lease", "30s"]
+        const args = ["--workers", "1", "--lease", "5s"]
         const [one, two] = yield* Effect.all([start({ ...options, args }), start({ ...options, args })], {
           concurrency: 2
         })
