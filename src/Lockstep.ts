@@ -44,6 +44,7 @@ import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
 import { checkPooled } from "./store/pooledLimits.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
+import { raiseEpoch } from "./store/raiseEpoch.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmIndexTable } from "./store/RealmIndexTable.ts"
 import { RealmTable } from "./store/RealmTable.ts"
@@ -227,3 +228,10 @@ export const layerProgram = (
   options: LockstepOptions,
   database: Parameters<typeof PgClient.layer>[0]
 ) => layer(options).pipe(Layer.provideMerge(PgClient.layer(database)))
+
+/**
+ * For a database that was restored from a copy of its files while no replica ran, which nobody could notice: raises every
+ * generation past any that were issued (I3), and answers of how many realms. Replicas drop what they hold within a lease.
+ */
+export const raiseGenerationsOf = (database: Parameters<typeof PgClient.layer>[0]) =>
+  Effect.andThen(migrate, raiseEpoch).pipe(Effect.provide(PgClient.layer(database)))

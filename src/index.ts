@@ -2,7 +2,14 @@
  * Lockstep serves transpiled ES modules from many replicas as if they were one. This is the whole public door: the
  * service graph in three layers, its services and their errors, and the programs over them.
  */
-export { layer, layerMemory, layerProgram, layerWorkerProgram, type LockstepOptions } from "./Lockstep.ts"
+export {
+  layer,
+  layerMemory,
+  layerProgram,
+  layerWorkerProgram,
+  type LockstepOptions,
+  raiseGenerationsOf
+} from "./Lockstep.ts"
 
 export { CodeRef } from "./domain/CodeRef.ts"
 export {

@@ -1,5 +1,5 @@
-import type { PgClient, PgConnection } from "@effect/sql-pg"
 import { Option, type Redacted } from "effect"
+import type { layerProgram, LockstepOptions } from "../Lockstep.ts"
 
 /**
  * A replica or worker that is frozen or cut off in the middle of a statement or transaction must not hold its rows for
@@ -17,8 +17,8 @@ export const programDatabase = (
   sessionUrl: Option.Option<Redacted.Redacted>,
   pool: { readonly applicationName: string; readonly maxConnections: number }
 ): {
-  readonly pool: PgClient.PgClientConfig
-  readonly sessions: { readonly sessionDatabase?: PgConnection.Config }
+  readonly pool: Parameters<typeof layerProgram>[1]
+  readonly sessions: Pick<LockstepOptions, "sessionDatabase">
 } => {
   const common = { ...pool, url, connectTimeout: "5 seconds" } as const
   return Option.match(sessionUrl, {

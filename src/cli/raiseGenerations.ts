@@ -1,7 +1,5 @@
-import { PgClient } from "@effect/sql-pg"
 import { Console, Effect, Option, type Redacted } from "effect"
-import { migrate } from "../store/migrations.ts"
-import { raiseEpoch } from "../store/raiseEpoch.ts"
+import { raiseGenerationsOf } from "../Lockstep.ts"
 import { databaseOf } from "./databaseOf.ts"
 import { databaseFailure, startupFailure } from "./startupFailure.ts"
 
@@ -9,8 +7,7 @@ import { databaseFailure, startupFailure } from "./startupFailure.ts"
 export const raiseGenerations = Effect.fnUntraced(
   function*(flags: { readonly databaseUrl: Option.Option<Redacted.Redacted>; readonly dataDir: string }) {
     const url = yield* databaseOf(flags)
-    const realms = yield* Effect.andThen(migrate, raiseEpoch).pipe(
-      Effect.provide(PgClient.layer({ url, applicationName: "lockstep restored", maxConnections: 1 })),
+    const realms = yield* raiseGenerationsOf({ url, applicationName: "lockstep restored", maxConnections: 1 }).pipe(
       Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure)
     )
     yield* Console.log(

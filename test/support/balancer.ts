@@ -48,13 +48,12 @@ export const makeBalancer = (ports: ReadonlyArray<number>): Effect.Effect<string
           const able = targets.filter((target) => target.isUp && !tried.includes(target))
           const target = able[turn++ % able.length]
           if (target === undefined) return void response.writeHead(502).end("no replica answered")
-          const { host: _, ...headers } = request.headers
           const sent = Http.request({
             port: target.port,
             agent,
             path: request.url,
             method: request.method,
-            headers: { ...headers, host: request.headers.host }
+            headers: request.headers
           })
           let connected = false
           sent.on("socket", (socket) => {
@@ -62,8 +61,9 @@ export const makeBalancer = (ports: ReadonlyArray<number>): Effect.Effect<string
             if (!connected) socket.once("connect", () => void (connected = true))
           })
           sent.on("response", (answer) => {
-            const { connection: _, "keep-alive": __, ...answered } = answer.headers
-            response.writeHead(answer.statusCode ?? 502, answered)
+            const hop = new Set(["connection", "keep-alive", "transfer-encoding"])
+            const answered = Object.entries(answer.headers).filter(([name]) => !hop.has(name))
+            response.writeHead(answer.statusCode ?? 502, Object.fromEntries(answered))
             answer.pipe(response)
             answer.on("error", () => response.destroy())
           })

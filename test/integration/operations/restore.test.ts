@@ -106,7 +106,7 @@ it.live(
         )
       }
       const seen = [yield* watch(first, target), yield* watch(second, target)]
-      yield* eventually("answers came", Effect.sync(() => seen), (all) => all.every(({ length }) => length > 5))
+      yield* eventually("answers came", Effect.succeed(seen), (all) => all.every(({ length }) => length > 5))
 
       yield* postgres.stop
       yield* postgres.restoreFiles(backup)
@@ -146,7 +146,7 @@ it.live(
       yield* publish(2)
       const lost = yield* publish(3)
       const seen = [yield* watch(first, target), yield* watch(second, target)]
-      yield* eventually("answers came", Effect.sync(() => seen), (all) => all.every(({ length }) => length > 5))
+      yield* eventually("answers came", Effect.succeed(seen), (all) => all.every(({ length }) => length > 5))
 
       yield* onServer(restore)
       const restored = performance.now()
