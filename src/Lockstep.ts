@@ -1,5 +1,5 @@
-import { PgClient } from "@effect/sql-pg"
-import { Layer } from "effect"
+import { PgClient, type PgConnection } from "@effect/sql-pg"
+import { Effect, Layer } from "effect"
 import { Modules } from "./cache/Modules.ts"
 import { SourceCache } from "./cache/SourceCache.ts"
 import { SourceMapCache } from "./cache/SourceMapCache.ts"
@@ -14,6 +14,7 @@ import { MemoryBus } from "./coordination/MemoryBus.ts"
 import { type Identity, Membership } from "./coordination/Membership.ts"
 import { Notifications } from "./coordination/Notifications.ts"
 import { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
+import { Readiness } from "./coordination/Readiness.ts"
 import { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 import { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 import { SessionConfig } from "./coordination/SessionConfig.ts"
@@ -45,7 +46,9 @@ import { migrate } from "./store/migrations.ts"
 import { ModuleTable } from "./store/ModuleTable.ts"
 import { ModuleTranspileTable } from "./store/ModuleTranspileTable.ts"
 import { PermissionTable } from "./store/PermissionTable.ts"
+import { checkPooled } from "./store/pooledLimits.ts"
 import { PoolConnections } from "./store/PoolConnections.ts"
+import { raiseEpoch } from "./store/raiseEpoch.ts"
 import { RealmFileTable } from "./store/RealmFileTable.ts"
 import { RealmIndexTable } from "./store/RealmIndexTable.ts"
 import { RealmTable } from "./store/RealmTable.ts"
@@ -76,6 +79,11 @@ export interface LockstepOptions extends Roots, Identity {
     })
     /** One of the host's own: see docs/PRESETS.md. */
     | Layer.Layer<Transpiler, TranspilerUnavailable>
+  /**
+   * PostgreSQL itself, for the sessions that listen and lock, where the `PgClient` goes through a pooler in transaction
+   * mode. Default: what the `PgClient` was given.
+   */
+  readonly sessionDatabase?: PgConnection.Config
   /** While PostgreSQL cannot be asked: 503 (`refuse`, the default), or memory with a `warning` header. */
   readonly onPartition?: OnPartition
   /** Make invalidations of edits on disk. By default yes, and no in memory. */
@@ -120,12 +128,17 @@ const storeMemory = Layer.mergeAll(
   WriteIntentTable.layerMemory
 ).pipe(Layer.provideMerge(MemoryDatabase.layer))
 
-const coordinationSql = Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
-  Layer.provideMerge(Lease.layer),
-  Layer.provideMerge(Sessions.layer),
-  Layer.provideMerge(SessionConfig.layer)
-)
+const coordinationSql = (sessionDatabase: PgConnection.Config | undefined) =>
+  Layer.mergeAll(PopulateCoordinator.layer, RealmWriteLock.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(LockSession.layer, Notifications.layer)),
+    Layer.provideMerge(Lease.layer),
+    Layer.provideMerge(Sessions.layer),
+    Layer.provideMerge(sessionDatabase === undefined ? SessionConfig.layer : SessionConfig.layerOf(sessionDatabase))
+  )
+
+/** The schema, and behind a pooler the limits that its sessions must have. */
+const prepared = (sessionDatabase: PgConnection.Config | undefined) =>
+  Layer.effectDiscard(sessionDatabase === undefined ? migrate : Effect.andThen(checkPooled, migrate))
 
 const coordinationMemory = Layer.mergeAll(
   PopulateCoordinator.layerNone,
@@ -170,6 +183,7 @@ const services = (
       Layer.mergeAll(
         Generations.layer(options.onPartition),
         JobBell.layer,
+        Readiness.layer(options.onPartition),
         RealmFiles.layer(options),
         ReindexQueue.layer
       )
@@ -201,10 +215,10 @@ const compiled = (
 export const layer = (options: LockstepOptions) =>
   services(options, { warmUp: options.warmUp ?? true, watch: options.watch ?? true }).pipe(
     Layer.provideMerge(compiled(options, Transpiler.layer)),
-    Layer.provideMerge(coordinationSql),
+    Layer.provideMerge(coordinationSql(options.sessionDatabase)),
     Layer.provideMerge(storeSql),
     Layer.provideMerge(identity(options)),
-    Layer.provide(Layer.effectDiscard(migrate))
+    Layer.provide(prepared(options.sessionDatabase))
   )
 
 /** For one process without a database: tests and small hosts. Realms are forgotten when it ends; files stay. */
@@ -221,20 +235,22 @@ export const layerMemory = (options: LockstepOptions) =>
  * everything else. It is no member of the fleet, so no publish waits for it.
  */
 export const layerWorkerProgram = (
-  options: Parameters<typeof layerReindex>[0],
+  { sessionDatabase, ...options }: Parameters<typeof layerReindex>[0] & Pick<LockstepOptions, "sessionDatabase">,
   database: Parameters<typeof PgClient.layer>[0]
 ) =>
   layerReindex(options).pipe(
     Layer.provide(Layer.mergeAll(
       Counters.layer,
       FleetSecretTable.layer,
-      JobBell.layerListener,
+      sessionDatabase === undefined
+        ? JobBell.layerListener
+        : Layer.provide(JobBell.layerListener, PgClient.layer({ ...sessionDatabase, maxConnections: 1 })),
       JobTable.layer,
       RealmIndexTable.layer,
       RealmTable.layer,
       ReplicaTable.layer
     )),
-    Layer.provide(Layer.effectDiscard(migrate)),
+    Layer.provide(prepared(sessionDatabase)),
     Layer.provide(PgClient.layer(database))
   )
 
@@ -243,3 +259,10 @@ export const layerProgram = (
   options: LockstepOptions,
   database: Parameters<typeof PgClient.layer>[0]
 ) => layer(options).pipe(Layer.provideMerge(PgClient.layer(database)))
+
+/**
+ * For a database that was restored from a copy of its files while no replica ran, which nobody could notice: raises every
+ * generation past any that were issued (I3), and answers of how many realms. Replicas drop what they hold within a lease.
+ */
+export const raiseGenerationsOf = (database: Parameters<typeof PgClient.layer>[0]) =>
+  Effect.andThen(migrate, raiseEpoch).pipe(Effect.provide(PgClient.layer(database)))

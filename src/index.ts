@@ -2,7 +2,14 @@
  * Lockstep serves transpiled ES modules from many replicas as if they were one. This is the whole public door: the
  * service graph in three layers, its services and their errors, and the programs over them.
  */
-export { layer, layerMemory, layerProgram, layerWorkerProgram, type LockstepOptions } from "./Lockstep.ts"
+export {
+  layer,
+  layerMemory,
+  layerProgram,
+  layerWorkerProgram,
+  type LockstepOptions,
+  raiseGenerationsOf
+} from "./Lockstep.ts"
 
 export { CodeRef } from "./domain/CodeRef.ts"
 export {
@@ -30,6 +37,7 @@ export { Lease } from "./coordination/Lease.ts"
 export { type Identity, Membership } from "./coordination/Membership.ts"
 export { Notifications } from "./coordination/Notifications.ts"
 export { PopulateCoordinator } from "./coordination/PopulateCoordinator.ts"
+export { Readiness } from "./coordination/Readiness.ts"
 export { RealmWriteLock } from "./coordination/RealmWriteLock.ts"
 export { JobBell, ReindexQueue } from "./coordination/ReindexQueue.ts"
 export { SessionConfig } from "./coordination/SessionConfig.ts"

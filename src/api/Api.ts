@@ -173,6 +173,10 @@ const management = HttpApiGroup.make("management", { topLevel: true })
   .add(HttpApiEndpoint.get("health", "/_health", {
     success: Schema.Struct({ status: Schema.Literal("ok"), replicaId: Schema.String, version: Schema.String })
   }))
+  .add(HttpApiEndpoint.get("ready", "/_ready", {
+    success: Schema.Struct({ ready: Schema.Literal(true), replicaId: Schema.String }),
+    error: problem(503)
+  }))
   .add(HttpApiEndpoint.get("metrics", "/_metrics", {
     success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" })),
     error: [problem(401), problem(403)]

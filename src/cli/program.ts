@@ -15,6 +15,7 @@ import { presenter } from "./presenter.ts"
 import { publish } from "./publish.ts"
 import { reindex } from "./reindex.ts"
 import { realms } from "./realms.ts"
+import { restored } from "./restored.ts"
 import { serve } from "./serve.ts"
 import { status } from "./status.ts"
 import { tokenFileFlag, tokenFlag } from "./token.ts"
@@ -51,6 +52,7 @@ export const lockstep = Command.make("lockstep").pipe(
     status,
     verify,
     doctor,
+    restored,
     warm,
     demo
   ]),

@@ -12,6 +12,7 @@ import { CommandFailed } from "./CommandFailed.ts"
 import { CurrentConfig, presetOf } from "./config/configured.ts"
 import { observed } from "./observed.ts"
 import { prepareDirectories } from "./prepareDirectories.ts"
+import { programDatabase } from "./programDatabase.ts"
 import { reindexOptions } from "./reindexOptions.ts"
 import { reservePort } from "./reservePort.ts"
 import type { ServeOptions } from "./serveFlags.ts"
@@ -45,6 +46,11 @@ const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions
     onNone: () => embeddedDatabase(directories.dataDir),
     onSome: Effect.succeed
   })
+  const database = programDatabase(url, flags.sessionDatabaseUrl, {
+    // A name of its own, by which the replica counts its connections.
+    applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
+    maxConnections: 10
+  })
   const services = yield* Layer.build(layerProgram({
     publicUrl,
     realmsDir: directories.realmsDir,
@@ -56,6 +62,7 @@ const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions
     onPartition: flags.onPartition,
     warmUp: flags.warmUp,
     watch: flags.watch,
+    ...database.sessions,
     transpiler: config.transpiler ?? {
       compiler: flags.transpiler,
       preset: presetOf(Option.getOrUndefined(flags.preset), config),
@@ -63,15 +70,7 @@ const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions
       timeout: flags.transpileTimeout,
       workers: Option.getOrUndefined(flags.workers)
     }
-  }, {
-    url,
-    // A name of its own, by which the replica counts its connections.
-    applicationName: `lockstep pool ${process.pid}.${reserved.port}`,
-    maxConnections: 10,
-    connectTimeout: "5 seconds",
-    // A replica that is frozen or cut off in the middle of a transaction must not hold its rows for ever.
-    startupParameters: { statement_timeout: "5000", idle_in_transaction_session_timeout: "5000" }
-  })).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
+  }, database.pool)).pipe(Effect.mapError(Option.isSome(flags.databaseUrl) ? databaseFailure(url) : startupFailure))
 
   yield* reserved.release
   const http = yield* Layer.build(layerHttp({
@@ -84,6 +83,7 @@ const serve = Effect.fnUntraced(function*(replicaId: string, flags: ServeOptions
     trustPages: flags.trustPages,
     rateLimit: rateOf(flags, host),
     realmLimits: { bytes: flags.maxRealmBytes, files: flags.maxRealmFiles },
+    drainDelay: flags.drainDelay,
     cacheBytes: Math.ceil(flags.cacheBytes / 4)
   })).pipe(
     Effect.provideContext(services),

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { allowDrainDelay } from "./termination.ts"
 import { serveFlags } from "./serveFlags.ts"
 
 /** `lockstep serve [REALMS_DIR]` */
@@ -9,6 +10,7 @@ export const serve = Command.make("serve", serveFlags, (flags) =>
     Effect.promise(() => {
       // A signal is how a server ends well: see termination.
       process.exitCode = 0
+      allowDrainDelay(flags.drainDelay)
       return import("./replica.ts")
     }),
     ({ replica }) => replica(flags)

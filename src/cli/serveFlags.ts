@@ -1,4 +1,4 @@
-import { Config, Redacted } from "effect"
+import { Config, Duration, Option, Redacted } from "effect"
 import { Argument, type Command, Flag } from "effect/cli"
 import { observabilityFlags } from "./observabilityFlags.ts"
 import { accessFlags } from "./accessFlags.ts"
@@ -13,6 +13,10 @@ const duration = (name: string, fallback: string, description: string) =>
     Flag.withDefault(fallback),
     Flag.filterMap(parseDuration, () => "a duration of at most a day, such as 3s or 500ms")
   )
+
+/** Longer than any balancer needs to notice. */
+const parseDrainDelay = (given: string) =>
+  Option.filter(parseDuration(given), (delay) => Duration.isLessThanOrEqualTo(delay, Duration.minutes(1)))
 
 const isDatabaseUrl = (url: Redacted.Redacted) =>
   URL.canParse(Redacted.value(url)) && /^postgres(ql)?:\/\//.test(Redacted.value(url))
@@ -40,6 +44,17 @@ export const databaseUrl = Flag.Redacted("database-url").pipe(
   Flag.optional
 )
 
+export const sessionDatabaseUrl = Flag.Redacted("session-database-url").pipe(
+  Flag.withMetavar("URL"),
+  Flag.withDescription(
+    "PostgreSQL itself, for sessions that listen or lock, where --database-url is a pooler in transaction mode " +
+      "(LOCKSTEP_SESSION_DATABASE_URL, the same)"
+  ),
+  Flag.withFallbackConfig(Config.Redacted("LOCKSTEP_SESSION_DATABASE_URL")),
+  Flag.filter(isDatabaseUrl, () => "a URL such as postgres://user:password@host:5432/database"),
+  Flag.optional
+)
+
 export const dataDir = text(
   "data-dir",
   "DIR",
@@ -58,6 +73,7 @@ export const configFlag = text(
 /** What `lockstep worker` takes. */
 export const workerFlags = {
   databaseUrl,
+  sessionDatabaseUrl,
   dataDir,
   prerenderer,
   replicaUrls,
@@ -91,6 +107,7 @@ export const serveFlags = {
     Flag.filterMap(parseBaseUrl, () => "an http or https URL without query, such as https://modules.example/")
   ),
   databaseUrl,
+  sessionDatabaseUrl,
   dataDir,
   replicaId: text(
     "replica-id",
@@ -118,6 +135,17 @@ export const serveFlags = {
     Flag.optional
   ),
   lease: duration("lease", "3s", "how long a replica may trust its memory without hearing from PostgreSQL"),
+  drainDelay: text(
+    "drain-delay",
+    "DURATION",
+    "after SIGTERM, how long to go on serving while /_ready says no, before draining (0s)"
+  ).pipe(
+    Flag.withDefault("0s"),
+    Flag.filterMap(
+      (given) => /^0+(m?s)?$/.test(given) ? Option.some(Duration.zero) : parseDrainDelay(given),
+      () => "0s, or a duration of at most a minute, such as 5s"
+    )
+  ),
   onPartition: Flag.Literals("on-partition", ["refuse", "serve"]).pipe(
     Flag.withDescription("when PostgreSQL cannot be asked: answer 503, or from memory with a warning (refuse)"),
     Flag.withDefault("refuse")

@@ -1,8 +1,16 @@
 import { constants } from "node:os"
-import { Cause, Effect, Exit, Runtime } from "effect"
+import { Cause, Duration, Effect, Exit, Runtime } from "effect"
 
 // The embedded database and the open connections have shorter deadlines of their own: this one is the last resort.
-const drainDeadline = "8500 millis"
+const drainDeadline = Duration.millis(8500)
+
+// What a balancer is given to notice first.
+let drainDelay = Duration.zero
+
+/** A server that was told to go on serving for a while after the signal gets that much longer. */
+export const allowDrainDelay = (delay: Duration.Duration) => {
+  drainDelay = delay
+}
 
 // Of Ctrl-C a terminal tells npm and its child, and npm tells the child again: two signals, one wish.
 const sameWish = "1 second"
@@ -12,7 +20,7 @@ let killedBy: number | undefined
 
 /**
  * Bounds what follows the first SIGINT or SIGTERM, which the runtime turns into an interruption: whatever still runs
- * after 9.5 s is abandoned, and a second signal ends the process at once.
+ * after 9.5 s, and the drain delay, is abandoned, and a second signal ends the process at once.
  */
 export const boundTermination = () => {
   let signals = 0
@@ -28,7 +36,7 @@ export const boundTermination = () => {
     Effect.runFork(Effect.gen(function*() {
       yield* Effect.sleep(sameWish)
       impatient = true
-      yield* Effect.sleep(drainDeadline)
+      yield* Effect.sleep(Duration.sum(drainDelay, drainDeadline))
       process.exit(process.exitCode ?? killed)
     }))
   }

@@ -155,6 +155,15 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("lockstep/LockT
   }
 }
 
+/** The replica answers, but requests are better sent to another one (503). */
+export class NotReady extends Schema.TaggedError<NotReady>("lockstep/NotReady")("NotReady", {
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
 /** PostgreSQL failed or did not answer in time (503). */
 export class DatabaseError extends Schema.TaggedError<DatabaseError>("lockstep/DatabaseError")("DatabaseError", {
   operation: Schema.String,

@@ -11,6 +11,7 @@ import { Generations } from "../coordination/Generations.ts"
 import { LockSession } from "../coordination/LockSession.ts"
 import { Lease } from "../coordination/Lease.ts"
 import { Membership } from "../coordination/Membership.ts"
+import { Readiness } from "../coordination/Readiness.ts"
 import { ReindexQueue } from "../coordination/ReindexQueue.ts"
 import { InvalidInput, RealmNotFound } from "../domain/errors.ts"
 import { parse as parsePath } from "../domain/ModulePath.ts"
@@ -204,6 +205,14 @@ const handlers = (publicUrl: RealmUrl) =>
           })),
         status: () => status(started),
         health: () => Effect.map(Membership, ({ replicaId }) => ({ status: "ok" as const, replicaId, version })),
+        ready: () =>
+          answered(
+            Effect.flatMap(
+              Readiness,
+              ({ check }) =>
+                Effect.zipWith(check, Membership, (_, { replicaId }) => ({ ready: true as const, replicaId }))
+            )
+          ),
         metrics: () => Effect.flatMap(Metrics, ({ exposition, gather }) => Effect.andThen(gather, exposition))
       })
     })

@@ -17,6 +17,7 @@ export type Failure =
   | Errors.GenerationAhead
   | Errors.InvalidInput
   | Errors.LockTimeout
+  | Errors.NotReady
   | Errors.PreconditionFailed
   | Errors.RealmConflict
   | Errors.RealmNotFound
@@ -49,6 +50,7 @@ const kinds: { readonly [Tag in Failure["_tag"]]: Kind } = {
   InvalidInput: { type: "invalid-input", status: 400, title: "The request is not valid" },
   KeysUnavailable: { type: "keys-unavailable", status: 503, title: "Tokens cannot be checked", retryAfter: 1 },
   LockTimeout: { type: "realm-busy", status: 503, title: "The realm is being written", retryAfter: 1 },
+  NotReady: { type: "not-ready", status: 503, title: "The replica is not ready", retryAfter: 1 },
   PreconditionFailed: { type: "precondition-failed", status: 412, title: "The file is not as expected" },
   RealmConflict: { type: "realm-conflict", status: 409, title: "The realm is in the way" },
   RealmNotFound: { type: "realm-not-found", status: 404, title: "No such realm" },

@@ -1,9 +1,10 @@
 import * as http from "node:http"
 import type { Socket } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Clock, Context, Effect, FiberHandle, Layer } from "effect"
+import { Clock, Context, type Duration, Effect, FiberHandle, Layer } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { Access, type AccessOptions } from "../access/Access.ts"
+import { Readiness } from "../coordination/Readiness.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type RealmLimits, unlimited } from "../lifecycle/RealmLimits.ts"
 import { bringsCredentials, makeApp } from "./app.ts"
@@ -23,6 +24,11 @@ export interface HttpOptions {
    * false.
    */
   readonly trustProxy?: boolean
+  /**
+   * When the layer ends, how long requests are answered as before while `/_ready` says no, before connections are refused:
+   * what a balancer that looks there needs to send them elsewhere. Default 0.
+   */
+  readonly drainDelay?: Duration.Input
   /** Bound of finished answers in memory, in bytes; 64 MiB by default. */
   readonly cacheBytes?: number
   /** An address that other machines can reach needs `access`. */
@@ -73,6 +79,7 @@ export const layerHttp = (options: HttpOptions) =>
         rateLimit,
         realmLimits: options.realmLimits ?? unlimited
       })
+      const readiness = yield* Readiness
       const deadline = yield* FiberHandle.make()
       let draining = false
       const streams = yield* EventStreams
@@ -104,7 +111,8 @@ export const layerHttp = (options: HttpOptions) =>
       yield* Effect.addFinalizer(() => {
         draining = true
         return Effect.andThen(
-          streams.end,
+          // Each answer ends its connection meanwhile: few are left idle that could be closed under a new request.
+          Effect.andThen(readiness.drain, Effect.andThen(Effect.sleep(options.drainDelay ?? 0), streams.end)),
           FiberHandle.run(
             deadline,
             Effect.andThen(Effect.sleep(drainLimit), Effect.sync(() => node.closeAllConnections()))

@@ -50,7 +50,7 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
   readonly abandon: (directory: string) => Effect.Effect<boolean, DatabaseError>
   /** Takes back the announcements older than `age` and returns their directories: nothing can commit them any more. */
   readonly sweep: (age: Duration.Input) => Effect.Effect<ReadonlyArray<string>, DatabaseError>
-  /** The newest version at or below `generation`. */
+  /** The newest version at or below `generation`; none for a generation that was lost in a failover or restore. */
   readonly at: (realmUrl: RealmUrl, generation: number) => Effect.Effect<Option.Option<VersionRow>, DatabaseError>
   /** All versions of a realm, newest first. */
   readonly list: (realmUrl: RealmUrl) => Effect.Effect<ReadonlyArray<VersionRow>, DatabaseError>
@@ -97,7 +97,11 @@ export class RealmVersionTable extends Context.Service<RealmVersionTable, {
         at: (realmUrl, generation) =>
           statement(
             "read a version",
+            // Between the last generation that an epoch is known to have reached and the next epoch, all was lost: the newest
+            // version below would be other bytes under a URL that named some.
             sql`SELECT ${columns} FROM realm_versions WHERE realm_url = ${realmUrl} AND generation <= ${generation}
+              AND NOT EXISTS (SELECT FROM realm_epochs e WHERE e.realm_url = ${realmUrl}
+                AND e.last_generation < ${generation} AND e.last_generation >> 36 = ${generation}::bigint >> 36)
               ORDER BY realm_versions.generation DESC LIMIT 1`
           ).pipe(Effect.map((rows) => Option.map(Option.fromNullishOr(decode(rows)[0]), toRow))),
         list: (realmUrl) =>

@@ -1,8 +1,17 @@
 import { Effect, Schedule } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
+import { presentTables } from "./presentTables.ts"
 
-const programs = {
+/**
+ * Every change of the schema since the beginning, in order.
+ *
+ * While a fleet is upgraded, replicas of two versions run on one database, and an older one may start again on a schema
+ * that a newer one made. So a migration only adds: tables, columns that are nullable or have a default, indexes. What the
+ * version before reads or writes stays as it was; a test holds it to that. What nobody reads any more goes in a later
+ * release, by a migration whose name begins with `contract_`: a version that does not know it refuses to start.
+ */
+export const migrations: Readonly<Record<string, Effect.Effect<void, SqlError.SqlError, SqlClient.SqlClient>>> = {
   "0001_realms": Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // LOGGED, and never deleted from: generations outlive the registry row (I3).
@@ -248,13 +257,21 @@ const programs = {
       secret text NOT NULL DEFAULT gen_random_uuid()::text || gen_random_uuid()::text,
       created_at timestamptz NOT NULL DEFAULT now()
     )`
+  }),
+  "0014_epochs": Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    // A dump that is restored into the same server has its identifier and timeline, but not the same tables.
+    yield* sql`ALTER TABLE database_identity ADD COLUMN tables text`
+    yield* sql`UPDATE database_identity SET tables = ${sql.literal(presentTables)}`
+    // How far a realm had come, as far as is known, when its generations were raised. What lies between that and the next
+    // epoch was lost, and the URLs that named it must not name something else.
+    yield* sql`CREATE TABLE realm_epochs (
+      realm_url text NOT NULL,
+      last_generation bigint NOT NULL,
+      PRIMARY KEY (realm_url, last_generation)
+    )`
   })
 }
-
-const migrations = Migrator.fromRecord(programs)
-
-/** The schema that this version works on. */
-export const latestMigration = Math.max(...Object.keys(programs).map((name) => Number.parseInt(name, 10)))
 
 const unreachable = new Set(["ConnectionError", "AuthenticationError", "AuthorizationError"])
 
@@ -271,13 +288,43 @@ const checkVersion = Effect.gen(function*() {
   }
 })
 
+const numberOf = (name: string) => Number(name.slice(0, name.indexOf("_")))
+
+/** The schema that this version works on. */
+export const latestMigration = Math.max(...Object.keys(migrations).map(numberOf))
+
+/** What a newer version has done to this database: nothing that this one minds, unless it took something away. */
+const checkNewer = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const newer = yield* sql<{ name: string }>`SELECT lpad(migration_id::text, 4, '0') || '_' || name AS name
+    FROM lockstep_migrations WHERE migration_id > ${latestMigration} ORDER BY migration_id`
+  const names = newer.map(({ name }) => name)
+  const contracting = names.filter((name) => name.includes("_contract_"))
+  if (contracting.length > 0) {
+    return yield* new DatabaseError({
+      operation: "be used by this version of Lockstep",
+      cause: `a newer version has taken away what this one needs (${
+        contracting.join(", ")
+      }): start that version instead`
+    })
+  }
+  if (names.length > 0) {
+    yield* Effect.logWarning(
+      `The database was migrated by a newer version of Lockstep (${
+        names.join(", ")
+      }), which only added to it: this one ` +
+        "serves on it until it is upgraded"
+    )
+  }
+})
+
 /**
  * Brings the database to this version's schema. Safe when many replicas start at once: the migrator serialises them on
  * its table's lock, and whoever loses a race on creating that table tries again.
  */
 export const migrate = Effect.gen(function*() {
   yield* checkVersion
-  yield* Migrator.make({})({ loader: migrations, table: "lockstep_migrations" }).pipe(
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "lockstep_migrations" }).pipe(
     Effect.retry({
       schedule: Schedule.jittered(Schedule.spaced("100 millis")),
       times: 20,
@@ -285,6 +332,7 @@ export const migrate = Effect.gen(function*() {
       while: (error) => !SqlError.isSqlError(error) || !unreachable.has(error.reason._tag)
     })
   )
+  yield* checkNewer
 }).pipe(
   Effect.mapError((cause) =>
     cause._tag === "DatabaseError" ? cause : new DatabaseError({ operation: "be migrated", cause })

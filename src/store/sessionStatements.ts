@@ -1,3 +1,5 @@
+import { presentTables } from "./presentTables.ts"
+
 /**
  * Statements of the pinned sessions. They go over a bare connection, whose parameters are numbered; 64-bit integers
  * travel as decimal text.
@@ -41,11 +43,12 @@ export const beginIncarnation = "INSERT INTO cache_incarnation DEFAULT VALUES ON
 
 /**
  * What changed since an earlier snapshot: every row of a transaction that had not ended then (its `xmin`), so that commit
- * order leaves no gap. `identity` names the database, its timeline and the incarnation of its caches: a cursor is valid
- * within one of them only. Without a cursor ($1 is null) there is nothing to compare, and no row is changed.
+ * order leaves no gap. `identity` names the database, its tables, its timeline and the incarnation of its caches: a cursor is
+ * valid within one of them only. Without a cursor ($1 is null) there is nothing to compare, and no row is changed.
  */
 export const catchUp = `SELECT
-    s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || i.id::text AS identity,
+    s.system_identifier::text || '/' || ${presentTables} || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || i.id::text
+      AS identity,
     pg_snapshot_xmin(pg_current_snapshot())::text AS cursor,
     r.realm_url, r.generation::float8 AS generation
   FROM pg_control_system() s CROSS JOIN cache_incarnation i
@@ -55,21 +58,28 @@ export const catchUp = `SELECT
 export const acknowledge = "SELECT pg_notify($1, $2)"
 
 /**
- * Begins a new epoch of generations where another timeline or database answers than the one they were counted on, or,
- * with $1, where this one is known to have gone back. Commits may have been lost, and with them generations that were
- * issued: all are raised to the next multiple of 2^36, past any of those (I3), and everything cached is void. The row's
- * lock lets one session do so; the others find it done.
+ * Begins a new epoch of generations where another timeline, database or set of tables answers than the one they were
+ * counted on, or, with $1, where this one is known to have gone back. Commits may have been lost, and with them
+ * generations that were issued, after the last that is known: all are raised to the next multiple of 2^36, past any of those (I3), and everything cached
+ * is void. The row's lock lets one session do so; the others find it done.
  */
 export const beginEpoch = `WITH present AS (
-    SELECT system_identifier::text AS system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+    SELECT system_identifier::text AS system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline,
+      ${presentTables} AS tables
     FROM pg_control_system()
   ), changed AS (
-    INSERT INTO database_identity AS known (system_identifier, timeline) SELECT system_identifier, timeline FROM present
+    INSERT INTO database_identity AS known (system_identifier, timeline, tables)
+    SELECT system_identifier, timeline, tables FROM present
     ON CONFLICT (only_row) DO UPDATE
-      SET system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline, epoch = known.epoch + 1
+      SET system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline, tables = EXCLUDED.tables,
+        epoch = known.epoch + 1
       WHERE $1::text::boolean OR known.system_identifier <> EXCLUDED.system_identifier
-        OR known.timeline <> EXCLUDED.timeline
+        OR known.timeline <> EXCLUDED.timeline OR known.tables IS DISTINCT FROM EXCLUDED.tables
     RETURNING epoch
+  ), ended AS (
+    INSERT INTO realm_epochs (realm_url, last_generation)
+    SELECT realm_url, generation FROM realm_generations WHERE EXISTS (SELECT FROM changed WHERE epoch > 0)
+    ON CONFLICT DO NOTHING
   ), raised AS (
     UPDATE realm_generations SET
       generation = next, wipe_floor = next, definition_floor = next, insert_floor = next,

@@ -30,10 +30,20 @@ describe("lockstep serve", () => {
       assert.strictEqual(options.jsxImportSource, "react")
       assert.strictEqual(options.transpiler, "babel")
       assert.isFalse(options.trustProxy)
+      assert.strictEqual(Duration.toMillis(options.drainDelay), 0)
       assert.isTrue(options.worker)
       assert.deepStrictEqual(options.replicaUrls, [])
       assert.strictEqual(options.prerenderer, "isolated")
-      for (const unset of ["realmsDir", "databaseUrl", "replicaId", "workers", "advertiseUrl"] as const) {
+      for (
+        const unset of [
+          "realmsDir",
+          "databaseUrl",
+          "sessionDatabaseUrl",
+          "replicaId",
+          "workers",
+          "advertiseUrl"
+        ] as const
+      ) {
         assert.isTrue(Option.isNone<unknown>(options[unset]), unset)
       }
     }))
@@ -44,7 +54,8 @@ describe("lockstep serve", () => {
     LOCKSTEP_PUBLIC_URL: "https://modules.example",
     LOCKSTEP_DATA_DIR: "/data",
     LOCKSTEP_REPLICA_ID: "one",
-    DATABASE_URL: "postgres://u:p@db/x"
+    DATABASE_URL: "postgres://u:p@db/x",
+    LOCKSTEP_SESSION_DATABASE_URL: "postgres://u:p@direct/x"
   }
 
   it.effect("takes from the environment what no flag gives", () =>
@@ -56,6 +67,10 @@ describe("lockstep serve", () => {
       assert.strictEqual(options.dataDir, "/data")
       assert.deepStrictEqual(options.replicaId, Option.some("one"))
       assert.deepStrictEqual(Option.map(options.databaseUrl, Redacted.value), Option.some("postgres://u:p@db/x"))
+      assert.deepStrictEqual(
+        Option.map(options.sessionDatabaseUrl, Redacted.value),
+        Option.some("postgres://u:p@direct/x")
+      )
     }))
 
   it.effect("prefers a flag to the environment", () =>
@@ -71,6 +86,8 @@ describe("lockstep serve", () => {
         "--workers=3",
         "--advertise-url=http://10.0.0.5:1/",
         "--on-partition=serve",
+        "--session-database-url=postgres://z/y",
+        "--drain-delay=5s",
         "--trust-proxy"
       ], environment)
       assert.deepStrictEqual(options.realmsDir, Option.some("realms"))
@@ -84,5 +101,7 @@ describe("lockstep serve", () => {
       assert.deepStrictEqual(options.advertiseUrl, Option.some("http://10.0.0.5:1"))
       assert.strictEqual(options.onPartition, "serve")
       assert.isTrue(options.trustProxy)
+      assert.deepStrictEqual(Option.map(options.sessionDatabaseUrl, Redacted.value), Option.some("postgres://z/y"))
+      assert.strictEqual(Duration.toMillis(options.drainDelay), 5000)
     }))
 })

@@ -1,6 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Redacted, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import type { Settings } from "../../src/postgres/Cluster.ts"
@@ -19,6 +20,12 @@ export interface OwnPostgres {
   readonly start: Effect.Effect<void, EmbeddedPostgresError | PostgresBinariesMissing>
   /** Ends it at once, as a power cut would end its processes: the next start recovers from the log. */
   readonly stopImmediately: Effect.Effect<void, EmbeddedPostgresError>
+  /** Ends it well: no transaction goes on, and its files are whole. */
+  readonly stop: Effect.Effect<void, EmbeddedPostgresError>
+  /** Copies the files of the server, which is stopped, to a directory that is not there yet. */
+  readonly copyFiles: (to: string) => Effect.Effect<void>
+  /** Puts such a copy in the place of the server's files. */
+  readonly restoreFiles: (from: string) => Effect.Effect<void>
   /** One statement on a connection of its own, which no proxy and no replica knows of. */
   readonly sql: (statement: string, parameters?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>>
   /** `kill -9` of a server process by its id. The server then ends all others and empties its UNLOGGED tables. */
@@ -48,6 +55,13 @@ export const makeOwnPostgres = Effect.fnUntraced(function*(
     port: Number(new URL(url).port),
     start: Effect.asVoid(ensureRunning(home, settings)),
     stopImmediately: signal("SIGQUIT"),
+    stop: signal("SIGINT"),
+    // With owners and times, as a backup program would.
+    copyFiles: (to) => Effect.sync(() => void execFileSync("cp", ["-a", home.cluster, to])),
+    restoreFiles: (from) =>
+      Effect.promise(() => Fs.rm(home.cluster, { recursive: true, maxRetries: 10 })).pipe(
+        Effect.andThen(Effect.sync(() => void execFileSync("cp", ["-a", from, home.cluster])))
+      ),
     sql: (statement, parameters = []) =>
       Effect.orDie(
         Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe<Row>(statement, [...parameters])).pipe(

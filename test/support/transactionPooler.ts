@@ -1,168 +1,160 @@
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
-import { connect, createServer, type Socket } from "node:net"
 import { Effect, type Scope } from "effect"
+import { connect, createServer, type Socket } from "node:net"
+
+/** What a pooler passes on. Anything else it refuses, since the server's sessions are not this client's. */
+const passed = new Set(["user", "database", "application_name", "client_encoding", "datestyle", "timezone"])
 
 /**
- * A pooler in transaction mode, as far as it matters: a client has a server process from its first message until that one
- * says that it is idle, outside a transaction, and the next time it has another one. What belonged to the session stays
- * behind, and what is notified to it meanwhile is lost. It logs in by itself, with the password of the URL.
+ * PostgreSQL behind something that pools as PgBouncer does in transaction mode: a client has a server's session from the
+ * first message of a transaction to its end, and the next one is on the session that has been idle for longest. So whatever a
+ * session keeps (what it listens to, its locks, its prepared statements) is somebody else's a moment later.
  */
-export const transactionPooler = (target: URL): Effect.Effect<string, never, Scope.Scope> =>
+export const makeTransactionPooler = (target: number): Effect.Effect<number, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const pool = new Pool()
     const sockets = new Set<Socket>()
-    const server = yield* Effect.acquireRelease(
-      Effect.callback<ReturnType<typeof createServer>>((resume) => {
-        const listener = createServer((client) => serve(client, target, sockets))
-        listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
-      }),
-      (listener) =>
+    const server = createServer((client) => {
+      sockets.add(client)
+      const upstream = connect(target, "127.0.0.1")
+      sockets.add(upstream)
+      for (const socket of [client, upstream]) socket.on("error", () => {}).setNoDelay()
+      attach(pool, client, upstream)
+    })
+    yield* Effect.acquireRelease(
+      Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+      () =>
         Effect.sync(() => {
-          listener.close()
+          server.close()
           for (const socket of sockets) socket.destroy()
         })
     )
     const address = server.address()
-    const url = new URL(target)
-    url.hostname = "127.0.0.1"
-    url.port = String(typeof address === "object" && address !== null ? address.port : 0)
-    return url.href
+    return typeof address === "object" && address !== null ? address.port : 0
   })
 
-/** Server processes that one client meets in turn. */
-const processes = 2
-
-const serve = (client: Socket, target: URL, sockets: Set<Socket>) => {
-  const backends: Array<Backend> = []
-  let current: Backend | undefined
-  let next = 0
-  let pending: Array<Buffer> = []
-  const end = () => {
-    client.destroy()
-    for (const { socket } of backends) socket.destroy()
-  }
-  const keep = (socket: Socket) => {
-    sockets.add(socket)
-    socket.on("error", end)
-    socket.on("close", () => {
-      sockets.delete(socket)
-      end()
-    })
-  }
-  keep(client)
-  const forward = () => {
-    if (backends.length < processes || backends.some(({ ready }) => !ready)) return
-    for (const message of pending) {
-      current ??= backends[next++ % processes]
-      current?.socket.write(message)
-    }
-    pending = []
-  }
-  const onStartup = (startup: Buffer) => {
-    for (let at = 0; at < processes; at++) {
-      const backend = logIn(target, startup, (greeting) => {
-        // Of the greeting the client hears one.
-        if (backend === backends[0]) client.write(greeting)
-        forward()
-      })
-      keep(backend.socket)
-      backends.push(backend)
-      backend.onMessage = (message) => {
-        if (current !== backend) return
-        client.write(message)
-        if (message[0] === readyForQuery && message[5] === idle) {
-          current = undefined
-          forward()
-        }
-      }
-    }
-  }
-  let started = false
-  frames(client, () => !started, (message) => {
-    if (!started) {
-      // A request for encryption is refused, as a server without certificates does.
-      if (message.length === 8) return void client.write("N")
-      started = true
-      return onStartup(message)
-    }
-    pending.push(message)
-    forward()
-  })
-}
-
-interface Backend {
+interface Session {
   readonly socket: Socket
-  ready: boolean
-  onMessage: (message: Buffer) => void
+  /** Who hears what the server says; nobody between transactions. */
+  hear: ((message: Buffer) => void) | undefined
 }
 
-const readyForQuery = "Z".charCodeAt(0)
-const idle = "I".charCodeAt(0)
-const authentication = "R".charCodeAt(0)
+class Pool {
+  readonly #idle: Array<Session> = []
+  readonly #waiting: Array<(session: Session) => void> = []
 
-/** Logs in with SCRAM-SHA-256 (RFC 7677) and hands over everything that follows. */
-const logIn = (target: URL, startup: Buffer, onReady: (greeting: Buffer) => void): Backend => {
-  const socket = connect(Number(target.port), target.hostname)
-  const backend: Backend = { socket, ready: false, onMessage: () => {} }
-  const nonce = randomBytes(18).toString("base64")
-  const clientFirst = `n=,r=${nonce}`
-  const greeting: Array<Buffer> = []
-  const password = (body: Buffer) => socket.write(framed("p", body))
-  socket.on("connect", () => socket.write(startup))
-  frames(socket, () => false, (message) => {
-    if (backend.ready) return backend.onMessage(message)
-    if (message[0] !== authentication) {
-      greeting.push(message)
-      if (message[0] !== readyForQuery) return
-      backend.ready = true
-      return onReady(Buffer.concat(greeting))
-    }
-    const body = message.subarray(9)
-    switch (message.readInt32BE(5)) {
-      case 0:
-        return void greeting.push(message)
-      case 10: {
-        const first = Buffer.from(`n,,${clientFirst}`)
-        const length = Buffer.alloc(4)
-        length.writeInt32BE(first.length)
-        return void password(Buffer.concat([Buffer.from("SCRAM-SHA-256\0"), length, first]))
-      }
-      case 11:
-        return void password(Buffer.from(proof(body.toString(), clientFirst, decodeURIComponent(target.password))))
-    }
-  })
-  return backend
+  release(session: Session): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#idle.push(session)
+    else next(session)
+  }
+
+  acquire(use: (session: Session) => void): void {
+    const session = this.#idle.shift()
+    if (session === undefined) this.#waiting.push(use)
+    else if (session.socket.destroyed) this.acquire(use)
+    else use(session)
+  }
 }
 
-const proof = (serverFirst: string, clientFirst: string, password: string): string => {
-  const part = (name: string) => new RegExp(`(?:^|,)${name}=([^,]*)`).exec(serverFirst)?.[1] ?? ""
-  const hmac = (key: Buffer, text: string) => createHmac("sha256", key).update(text).digest()
-  const salted = pbkdf2Sync(password, Buffer.from(part("s"), "base64"), Number(part("i")), 32, "sha256")
-  const key = hmac(salted, "Client Key")
-  const last = `c=biws,r=${part("r")}`
-  const signature = hmac(createHash("sha256").update(key).digest(), `${clientFirst},${serverFirst},${last}`)
-  return `${last},p=${Buffer.from(key.map((byte, at) => byte ^ (signature[at] ?? 0))).toString("base64")}`
-}
-
-const framed = (kind: string, body: Buffer): Buffer => {
-  const head = Buffer.alloc(5)
-  head.write(kind)
-  head.writeInt32BE(body.length + 4, 1)
-  return Buffer.concat([head, body])
-}
-
-/** Cuts what arrives into messages; the first ones of a client have no letter before their length. */
-const frames = (socket: Socket, isBare: () => boolean, onMessage: (message: Buffer) => void) => {
+/** Cuts a stream into messages; a startup message has no type before its length. */
+const messages = (take: (message: Buffer) => void, typed: () => boolean) => {
   let rest = Buffer.alloc(0)
-  socket.on("data", (data: Buffer) => {
+  return (data: Buffer) => {
     rest = Buffer.concat([rest, data])
-    for (;;) {
-      const head = isBare() ? 0 : 1
-      if (rest.length < head + 4) return
-      const length = head + rest.readInt32BE(head)
+    while (true) {
+      const offset = typed() ? 1 : 0
+      if (rest.length < offset + 4) return
+      const length = offset + rest.readInt32BE(offset)
       if (rest.length < length) return
       const message = rest.subarray(0, length)
       rest = rest.subarray(length)
-      onMessage(message)
+      take(message)
     }
+  }
+}
+
+const typeOf = (message: Buffer) => String.fromCharCode(message[0] ?? 0)
+
+const refusal = (text: string) => {
+  const fields = Buffer.from(`SFATAL\0C08P01\0M${text}\0\0`)
+  const message = Buffer.alloc(5 + fields.length)
+  message.write("E")
+  message.writeInt32BE(4 + fields.length, 1)
+  fields.copy(message, 5)
+  return message
+}
+
+const sslRequest = 80877103
+
+const attach = (pool: Pool, client: Socket, upstream: Socket) => {
+  let phase: "startup" | "authentication" | "pooled" = "startup"
+  const session: Session = { socket: upstream, hear: (message) => void client.write(message) }
+  let mine: Session | undefined
+  let wanted = false
+  let unanswered = 0
+  let queued: Array<Buffer> = []
+
+  const hear = (message: Buffer) => {
+    client.write(message)
+    if (typeOf(message) !== "Z" || --unanswered > 0 || message[5] !== "I".charCodeAt(0)) return
+    const used = mine
+    mine = undefined
+    if (used === undefined) return
+    used.hear = undefined
+    pool.release(used)
+  }
+  const send = (message: Buffer) => {
+    // Sync, a simple query and a function call are answered by one ReadyForQuery each.
+    if ("SQF".includes(typeOf(message))) unanswered++
+    mine?.socket.write(message)
+  }
+  const use = (given: Session) => {
+    wanted = false
+    mine = given
+    mine.hear = hear
+    const held = queued
+    queued = []
+    for (const message of held) send(message)
+  }
+
+  client.on(
+    "data",
+    messages((message) => {
+      if (phase === "startup") {
+        if (message.readInt32BE(4) === sslRequest) return void client.write("N")
+        const words = message.subarray(8).toString().split("\0")
+        const unknown = words.filter((_, index) => index % 2 === 0).find((name) => name !== "" && !passed.has(name))
+        if (unknown !== undefined) return void client.end(refusal(`unsupported startup parameter: ${unknown}`))
+        phase = "authentication"
+        return void upstream.write(message)
+      }
+      if (phase === "authentication") return void upstream.write(message)
+      if (typeOf(message) === "X") return void client.end()
+      if (mine !== undefined) return send(message)
+      queued.push(message)
+      if (wanted) return
+      // It may be had at once.
+      wanted = true
+      pool.acquire(use)
+    }, () => phase !== "startup")
+  )
+  upstream.on(
+    "data",
+    messages((message) => {
+      session.hear?.(message)
+      if (phase !== "authentication" || typeOf(message) !== "Z") return
+      phase = "pooled"
+      session.hear = undefined
+      pool.release(session)
+    }, () => true)
+  )
+  upstream.on("close", () => {
+    if (phase !== "pooled") client.destroy()
+    session.hear = undefined
+  })
+  client.on("close", () => {
+    if (phase !== "pooled") upstream.destroy()
+    // In the middle of a transaction: the server's session is of no use to anybody.
+    mine?.socket.destroy()
   })
 }

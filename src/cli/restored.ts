@@ -1,0 +1,18 @@
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { databaseUrl, dataDir } from "./serveFlags.ts"
+
+/** `lockstep restored` */
+export const restored = Command.make(
+  "restored",
+  { databaseUrl, dataDir },
+  (flags) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./raiseGenerations.ts")),
+      ({ raiseGenerations }) => raiseGenerations(flags)
+    )
+).pipe(
+  Command.withDescription(
+    "After PostgreSQL was restored from a copy of its files: raise all generations past any that were issued"
+  )
+)
