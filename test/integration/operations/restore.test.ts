@@ -39,10 +39,13 @@ const fleet = Effect.gen(function*() {
   /** Edits, publishes, and gives the publication's generation once both replicas serve it. */
   const publish = Effect.fnUntraced(function*(version: number, via: Replica = first) {
     yield* writeFiles(directory("realms/notes"), { "person.ts": versioned(version) })
-    const published = expectStatus(
-      yield* post(via, "/_publish-realm", { sourceRealmURL: source.url, publishedRealmURL: target.url }),
-      202
+    // After the server has ended its sessions the first question on each says 503, and to come again.
+    const published = yield* eventually(
+      "it is published",
+      post(via, "/_publish-realm", { sourceRealmURL: source.url, publishedRealmURL: target.url }),
+      ({ status }) => status !== 503
     )
+    expectStatus(published, 202)
     return Number(published.json["generation"])
   })
   return { home, postgres, start, first, second, target, publish, dataDir: directory("data") }
