@@ -24,7 +24,10 @@ export const grant = Command.make(
     const body = yield* post(flags.server, "/_permissions", { realmURL: realm, user, permission })
     yield* print(flags, body, Permissions, describePermissions)
   })
-).pipe(Command.withDescription("Let a user read, write or own a realm"))
+).pipe(
+  Command.withDescription("Let a user read, write or own a realm"),
+  Command.withExamples([{ command: "lockstep grant http://localhost:4201/shop/ carol write --token-file admin-token" }])
+)
 
 /** `lockstep revoke REALM_URL USER` */
 export const revoke = Command.make(
@@ -34,7 +37,10 @@ export const revoke = Command.make(
     const body = yield* post(flags.server, "/_permissions", { realmURL: realm, user, permission: "none" })
     yield* print(flags, body, Permissions, describePermissions)
   })
-).pipe(Command.withDescription("Take a user's permission for a realm away"))
+).pipe(
+  Command.withDescription("Take a user's permission for a realm away"),
+  Command.withExamples([{ command: "lockstep revoke http://localhost:4201/shop/ carol --token-file admin-token" }])
+)
 
 /** `lockstep permissions REALM_URL [--visibility public|private]` */
 export const permissions = Command.make(
@@ -53,7 +59,13 @@ export const permissions = Command.make(
       : yield* getFrom(flags.server, HttpClientRequest.get(`/_permissions?realmURL=${encodeURIComponent(realm)}`))
     yield* print(flags, body, Permissions, describePermissions)
   })
-).pipe(Command.withDescription("Show who may do what with a realm, or change who may see it"))
+).pipe(
+  Command.withDescription("Show who may do what with a realm, or change who may see it"),
+  Command.withExamples([
+    { command: "lockstep permissions http://localhost:4201/shop/" },
+    { command: "lockstep permissions http://localhost:4201/shop/ --visibility private" }
+  ])
+)
 
 export const describePermissions = ({ permissions, realmURL, visibility }: typeof Permissions.Type): string => {
   const what = visibility === null ? `${realmURL} is no realm yet` : `${realmURL} is ${visibility}`

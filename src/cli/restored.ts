@@ -14,5 +14,9 @@ export const restored = Command.make(
 ).pipe(
   Command.withDescription(
     "After PostgreSQL was restored from a copy of its files: raise all generations past any that were issued"
-  )
+  ),
+  Command.withExamples([{
+    command: "lockstep restored --database-url postgres://lockstep@db/lockstep",
+    description: "before the first replica is started again"
+  }])
 )

@@ -1,7 +1,7 @@
 import type { Principal } from "../access/Principal.ts"
 
 /** Everybody may ask these, with or without credentials: a load balancer, a generator of clients. */
-const open: ReadonlySet<string> = new Set(["/_health", "/_openapi.json", "/_docs"])
+const open: ReadonlySet<string> = new Set(["/_health", "/_ready", "/_openapi.json", "/_docs"])
 
 /** A user may ask these. What it may do with which realm, the endpoint decides. */
 const ofUsers: ReadonlySet<string> = new Set([

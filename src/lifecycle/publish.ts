@@ -160,11 +160,13 @@ const commit = Effect.fn("publish.commit")(function*(
       yield* permissions.grant({ realmUrl: publishedRealmUrl, user: owner, permission: "owner" })
     }
     yield* queue.enqueue(publishedRealmUrl, generation.value)
-    const { realms: rows } = yield* realms.read([publishedRealmUrl, source.realmUrl])
     // A publisher that was frozen may have lost its locks while it copied: then its copy may be of no one state of the
-    // source, which has moved since, or is being moved by a writer whose intent was there before its first rename.
+    // source, which has moved since, or is being moved by a writer whose intent was there before its first rename. The
+    // intent is looked for first (I4): one that has ended by then has moved the generation, which is read after.
+    const isBeingMoved = Option.isSome(yield* intents.find(source.realmUrl))
+    const { realms: rows } = yield* realms.read([publishedRealmUrl, source.realmUrl])
     const moved = rows.find((row) => row.realmUrl === source.realmUrl)?.generation !== source.generation
-    if (moved || Option.isSome(yield* intents.find(source.realmUrl))) {
+    if (moved || isBeingMoved) {
       return yield* new CommitConflict({ realmUrl: source.realmUrl, expected: source.generation })
     }
     const published = rows.find((row) => row.realmUrl === publishedRealmUrl)

@@ -224,3 +224,34 @@ for (const how of ["edited", "being edited"] as const) {
       })
   )
 }
+
+live(
+  "nor is one whose source's other writer ends between the publisher's last two looks (I4)",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      const intents = yield* WriteIntentTable
+      const realms = yield* RealmTable
+      let writing = false
+      // Whichever look comes first, the writer is done before the second.
+      const end = Effect.suspend(() => {
+        if (!writing) return Effect.void
+        writing = false
+        return Effect.andThen(intents.finish(notesUrl, "batch"), realms.advance(notesUrl, 2, "paths"))
+      })
+      const publishing = toPublished.pipe(
+        Effect.provideService(RealmFiles, {
+          ...files,
+          snapshot: (source, directory) =>
+            files.snapshot(source, directory).pipe(
+              Effect.andThen(Effect.orDie(intents.begin(notesUrl, 2, "batch", []))),
+              Effect.andThen(Effect.sync(() => writing = true))
+            )
+        }),
+        Effect.provideService(RealmTable, { ...realms, read: (urls) => Effect.tap(realms.read(urls), end) }),
+        Effect.provideService(WriteIntentTable, { ...intents, find: (url) => Effect.tap(intents.find(url), end) })
+      )
+      assert.strictEqual((yield* Effect.flip(publishing))._tag, "CommitConflict")
+      yield* nothingHappened
+    })
+)

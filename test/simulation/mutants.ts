@@ -500,7 +500,7 @@ export const mutants: ReadonlyArray<Mutant> = [
       "open-batch-published",
       "a publisher that lost its locks does not look whether a batch is being applied to its source",
       publish,
-      "if (moved || Option.isSome(yield* intents.find(source.realmUrl))) {",
+      "if (moved || isBeingMoved) {",
       "if (moved) {"
     )
   ),
