@@ -357,7 +357,7 @@ it.live(
       }
       assert.strictEqual((yield* server.ask("/_health")).status, 200)
       // A probe brings no token, nor does a browser that opens a page.
-      for (const path of ["/_openapi.json", "/_ready", "/_docs", "/_dashboard/"]) {
+      for (const path of ["/_openapi.json", "/_ready", "/_docs", "/_dashboard"]) {
         assert.strictEqual((yield* server.ask(path)).status, 200, path)
       }
       const none = yield* server.ask("/_realms")
