@@ -118,6 +118,7 @@ const main = Effect.gen(function*() {
   })
   check((yield* replica.ask("/_health")).status === 200, "/_health answers")
   check((yield* replica.ask("/_ready")).status === 200, "/_ready answers")
+  check((yield* replica.ask("/_dashboard")).text.includes("importmap"), "the dashboard is in it")
   const module = yield* replica.ask("/notes/a")
   check(module.status === 200 && module.text.includes("export const a = 1"), "a module is transpiled")
   yield* replica.kill("SIGTERM")
