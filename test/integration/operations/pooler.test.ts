@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import { connect } from "node:net"
 import * as Path from "node:path"
@@ -10,8 +10,9 @@ import { spawnReplica } from "../../support/replica.ts"
 import { makeTransactionPooler } from "../../support/transactionPooler.ts"
 import { expectStatus } from "../main-job/expectations.ts"
 import { versioned, versionOf } from "../main-job/sources.ts"
+import { isBeside } from "./withOthersPrograms.ts"
 
-const hasPgBouncer = spawnSync("pgbouncer", ["--version"]).status === 0
+const hasPgBouncer = isBeside("pgbouncer", "--version")
 
 const answers = (port: number) =>
   Effect.callback<boolean>((resume) => {

@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import { createServer } from "node:net"
 import * as Path from "node:path"
@@ -11,6 +11,7 @@ import { type Ask, makeHttpClient } from "../../support/httpClient.ts"
 import { makeTcpProxy } from "../../support/tcpProxy.ts"
 import { expectProblem, expectStatus } from "../main-job/expectations.ts"
 import { slowModule, versioned } from "../main-job/sources.ts"
+import { isBeside } from "./withOthersPrograms.ts"
 
 const freePorts = (count: number) =>
   Effect.promise(() =>
@@ -24,7 +25,7 @@ const freePorts = (count: number) =>
       })))
   )
 
-const hasHaproxy = spawnSync("haproxy", ["-v"]).status === 0
+const hasHaproxy = isBeside("haproxy", "-v")
 
 /** HAProxy as the compose file runs it, but for its addresses. */
 const startHaproxy = Effect.fnUntraced(function*(
