@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Formatter, Schema } from "effect"
 
 /** The request itself is wrong (400): what is wrong and what would be right. */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>("lockstep/InvalidInput")("InvalidInput", {
@@ -170,8 +170,8 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>("lockstep/D
   cause: Schema.Defect()
 }) {
   override get message() {
-    return `PostgreSQL could not ${this.operation}: ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }`
+    const { cause } = this
+    const why = cause instanceof Error ? cause.message : typeof cause === "string" ? cause : Formatter.format(cause)
+    return `PostgreSQL could not ${this.operation}: ${why}`
   }
 }
