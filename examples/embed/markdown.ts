@@ -77,11 +77,11 @@ const main = Layer.unwrap(Effect.gen(function*() {
   const routes = Layer.mergeAll(
     notes(RealmUrl.ofName(publicUrl, "notes")).pipe(Layer.provide(RenderedNotes.layer)),
     // The realm's own routes: who writes a note writes it here.
-    layerRoutes({ publicUrl, access: "open" })
+    layerRoutes({ publicUrl, access: "by-host" })
   )
   return HttpRouter.serve(routes, { disableListenLog: true }).pipe(
     Layer.tap(() => Console.log(`listening on http://localhost:${port}`)),
-    Layer.provide(NodeHttpServer.layer(createServer, { port })),
+    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port })),
     Layer.provide(lockstep),
     Layer.provide(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") }))
   )

@@ -2,7 +2,7 @@
  * A host that was there before Lockstep: an HTTP server with routes and a database of its own. Lockstep's routes are beside its
  * routes, below /modules/, and Lockstep's tables beside its table, behind the same pool.
  *
- *   DATABASE_URL=postgres://... PORT=3000 node examples/embed/shop.ts
+ *   DATABASE_URL=postgres://... PORT=3000 VERSIONS_DIR=/tmp/versions node examples/embed/shop.ts
  */
 import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
@@ -52,7 +52,7 @@ const directory = (name: string) => fileURLToPath(new URL(name, import.meta.url)
 const lockstep = Layer.unwrap(Effect.gen(function*() {
   const port = yield* Config.Port("PORT")
   const publicUrl = RealmUrl.make(`http://localhost:${port}/modules/`)
-  return layerRoutes({ publicUrl, access: "open" }).pipe(
+  return layerRoutes({ publicUrl, access: "by-host" }).pipe(
     Layer.provide(layerLockstep({
       publicUrl,
       realmsDir: directory("realms"),
@@ -72,7 +72,7 @@ const server = Layer.unwrap(
     (port) =>
       HttpRouter.serve(Layer.mergeAll(home, orders, lockstep), { disableListenLog: true }).pipe(
         Layer.tap(() => Console.log(`listening on http://localhost:${port}`)),
-        Layer.provide(NodeHttpServer.layer(createServer, { port }))
+        Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port }))
       )
   )
 )

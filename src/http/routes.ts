@@ -21,10 +21,10 @@ export interface RoutesOptions {
   /** Believe `x-forwarded-proto` and `x-forwarded-host`: only behind a proxy that sets them. Default false. */
   readonly trustProxy?: boolean
   /**
-   * Who may do what. `"open"`: whoever reaches the routes may do everything, which is right only where nobody else does, or
-   * behind a middleware of the host's that asks first.
+   * Who may do what. `"by-host"`: everybody whom the host lets through may do everything, so a middleware of the host's has to
+   * ask first, or nobody else may reach its port. The log says so at the start.
    */
-  readonly access: AccessOptions | "open"
+  readonly access: AccessOptions | "by-host"
   /** Origins (`https://studio.example`) whose pages may ask for everything that their visitor's token allows. */
   readonly corsOrigins?: ReadonlyArray<string>
   /** Let pages of realms at the public URL's origin run in that origin, instead of a sandbox. Default false. */
@@ -43,6 +43,11 @@ export const layerRoutes = (
 ) => {
   const basePath = new URL(publicUrl).pathname.replace(/\/$/, "") as `/${string}` | ""
   return HttpRouter.use(Effect.fnUntraced(function*(router) {
+    if (access === "by-host") {
+      yield* Effect.logWarning(
+        `Whoever this host lets through to ${publicUrl} may read, write and publish everything there: \`access\` is "by-host"`
+      )
+    }
     const { handle } = yield* makeApp({
       publicUrl,
       trustProxy,
@@ -59,7 +64,7 @@ export const layerRoutes = (
     yield* router.add("*", `${basePath}/*`, Effect.provideContext(handle, services))
   })).pipe(
     Layer.provide(Layer.mergeAll(
-      access === "open" ? Access.layer("localhost") : Access.layer(new URL(publicUrl).hostname, access),
+      access === "by-host" ? Access.layer("localhost") : Access.layer(new URL(publicUrl).hostname, access),
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
       layerObservation,
