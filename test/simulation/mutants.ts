@@ -490,8 +490,8 @@ export const mutants: ReadonlyArray<Mutant> = [
       "moved-source-published",
       "a publisher that lost its locks does not look whether its source has moved while it was copied",
       publish,
-      "if (moved || Option.isSome(",
-      "if (Option.isSome("
+      "if (moved || isBeingMoved) {",
+      "if (isBeingMoved) {"
     )
   ),
   under(
