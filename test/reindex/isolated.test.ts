@@ -186,20 +186,3 @@ it.live(
     }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 5000 }))),
   60_000
 )
-
-it.live(
-  "a system that could start no process at first is asked again",
-  () =>
-    Effect.gen(function*() {
-      const { open } = yield* Prerenderer
-      const { execPath } = process
-      process.execPath = path.join(tmpdir(), "no-such-node")
-      const first = yield* Effect.result(Effect.scoped(open)).pipe(
-        Effect.ensuring(Effect.sync(() => process.execPath = execPath))
-      )
-      assert.strictEqual(first._tag, "Failure")
-      const renderer = yield* open
-      assert.deepStrictEqual(yield* renderer.render(person, () => Effect.succeed(well)), Option.some("well"))
-    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis }))),
-  60_000
-)

@@ -1,0 +1,28 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { layerIsolated } from "../../src/reindex/isolated/layer.ts"
+import { Prerenderer } from "../../src/reindex/Prerenderer.ts"
+
+const timeoutMillis = 1500
+const well = { code: "export class Person { static isolated() { return 'well' } }" }
+const person = { module: "http://realm.test/r/person", name: "Person", model: undefined }
+
+// In a file of its own: what it does to its process would reach the tests beside it.
+it.live(
+  "a system that could start no process at first is asked again",
+  () =>
+    Effect.gen(function*() {
+      const { open } = yield* Prerenderer
+      const { execPath } = process
+      process.execPath = path.join(tmpdir(), "no-such-node")
+      const first = yield* Effect.result(Effect.scoped(open)).pipe(
+        Effect.ensuring(Effect.sync(() => process.execPath = execPath))
+      )
+      assert.strictEqual(first._tag, "Failure")
+      const renderer = yield* open
+      assert.deepStrictEqual(yield* renderer.render(person, () => Effect.succeed(well)), Option.some("well"))
+    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis }))),
+  60_000
+)
