@@ -19,16 +19,20 @@ const noticed = Effect.gen(function*() {
   return counts.reduce((sum, status) => sum + (status["editsNoticed"] ?? 0), 0)
 })
 
-/** Waits until nothing has moved for longer than any watcher waits. */
+/** Waits until nothing has moved for longer than any watcher waits; what stands then, read together. */
 const settled = Effect.fnUntraced(function*(realm: SourceRealm) {
   const { second } = yield* Fleet
-  let last = 0
+  let last = { at: 0, made: 0 }
   let since = performance.now()
-  return yield* eventually("the realm is quiet", generation(second, realm), (now) => {
-    if (now !== last) [last, since] = [now, performance.now()]
-    // Longer than the watcher waits for a stream of edits to end.
-    return performance.now() - since > 3000
-  })
+  return yield* eventually(
+    "the realm is quiet",
+    Effect.all({ at: generation(second, realm), made: noticed }),
+    (now) => {
+      if (now.at !== last.at || now.made !== last.made) [last, since] = [now, performance.now()]
+      // Longer than the watcher waits for a stream of edits to end.
+      return performance.now() - since > 3000
+    }
+  )
 })
 
 /** Saves as an editor does: beside the file, then over it. */
@@ -46,30 +50,28 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
       Effect.gen(function*() {
         const { all, realm, second } = yield* Fleet
         const source = yield* realm({ "a.ts": versioned(1), "b.ts": versioned(1) })
-        const [began, made] = [yield* settled(source), yield* noticed]
+        const began = yield* settled(source)
         for (let version = 2; version <= 4; version++) {
           yield* save(source, "a.ts", versioned(version))
-          yield* eventually("it is noticed", generation(second, source), (now) => now === began + version - 1)
+          yield* eventually("it is noticed", generation(second, source), (now) => now === began.at + version - 1)
           for (const replica of all) {
             assert.strictEqual(versionOf((yield* replica.ask(source.path("a"))).text), version)
           }
         }
-        assert.strictEqual(yield* settled(source), began + 3)
-        assert.strictEqual((yield* noticed) - made, 3)
+        assert.deepStrictEqual(yield* settled(source), { at: began.at + 3, made: began.made + 3 })
       }))
 
     it.effect("a write over HTTP is seen by every watcher, and is one invalidation", () =>
       Effect.gen(function*() {
         const { first, realm } = yield* Fleet
         const source = yield* realm({ "a.ts": versioned(1) })
-        const [began, made] = [yield* settled(source), yield* noticed]
+        const began = yield* settled(source)
         for (let version = 2; version <= 6; version++) {
           expectStatus(yield* first.ask(source.path("a.ts"), { method: "PUT", body: versioned(version) }), 200)
         }
         expectStatus(yield* first.ask(source.path("b/c.ts"), { method: "PUT", body: versioned(1) }), 201)
         expectStatus(yield* first.ask(source.path("b/c.ts"), { method: "DELETE" }), 200)
-        assert.strictEqual(yield* settled(source), began + 7)
-        assert.strictEqual((yield* noticed) - made, 0)
+        assert.deepStrictEqual(yield* settled(source), { at: began.at + 7, made: began.made })
       }))
 
     it.effect(
@@ -93,13 +95,12 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
           yield* git("checkout", "-qb", "two")
           yield* source.edit(Object.fromEntries(names.map((name) => [name, versioned(2)])))
           yield* git("commit", "-qam", "two")
-          const [began, made] = [yield* settled(source), yield* noticed]
+          const began = yield* settled(source)
           yield* git("checkout", "-q", "one")
-          yield* eventually("it is noticed", generation(second, source), (now) => now > began)
+          yield* eventually("it is noticed", generation(second, source), (now) => now > began.at)
           const ended = yield* settled(source)
-          assert.isAbove(ended, began)
-          assert.isBelow(ended - began, 20)
-          assert.strictEqual((yield* noticed) - made, ended - began)
+          assert.isBelow(ended.at - began.at, 20)
+          assert.strictEqual(ended.made - began.made, ended.at - began.at)
           for (const replica of all) {
             for (const name of [names[0], names[499], names[999]]) {
               assert.strictEqual(versionOf((yield* replica.ask(source.path(`${name}?source`))).text), 1, name)
@@ -120,7 +121,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
           yield* Effect.sync(() =>
             execFileSync("sh", ["-c", "rm -rf \"$1\"; cp -r \"$2\" \"$1\"", "sh", source.directory, copy])
           )
-          const before = yield* settled(source)
+          const before = (yield* settled(source)).at
           yield* save(source, "d3/m3.ts", versioned(version))
           yield* eventually("the edit is noticed", generation(second, source), (now) => now > before)
         }
