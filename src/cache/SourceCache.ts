@@ -20,7 +20,6 @@ export interface SourceFile {
 interface Entry {
   readonly fence: Fence
   readonly token: number
-  readonly stamp: Stamp
   readonly file: SourceFile
 }
 
@@ -35,6 +34,11 @@ export class SourceCache extends Context.Service<SourceCache, {
   readonly read: (view: RealmView, path: string) => Effect.Effect<SourceFile, FileNotFound | FileFailure>
   /** The same of a published realm, at once, if it is in memory. */
   readonly held: (view: RealmView, path: string) => SourceFile | undefined
+  /** Asks the disk whether a file of a source realm is still the one that was read; published ones never change. */
+  readonly unchanged: (
+    view: RealmView,
+    file: SourceFile
+  ) => ((then: (isUnchanged: boolean) => void) => void) | undefined
 }>()("lockstep/cache/SourceCache") {
   static readonly layer = (capacityBytes: number) =>
     Layer.effect(
@@ -46,6 +50,8 @@ export class SourceCache extends Context.Service<SourceCache, {
           sizeCalculation: (entry, id) => entry.file.bytes.length + 2 * id.length + 256
         })
 
+        const stamps = new WeakMap<SourceFile, Stamp>()
+
         yield* liveGauge(l1Bytes({ cache: "source" }), () => entries.calculatedSize)
         yield* liveGauge(l1MaxBytes({ cache: "source" }), () => capacityBytes)
 
@@ -53,9 +59,10 @@ export class SourceCache extends Context.Service<SourceCache, {
           const { canonicalPath, found } = yield* resolve(files, view, path)
           const hash = sha256(found.bytes)
           const file: SourceFile = { canonicalPath, bytes: found.bytes, hash }
+          stamps.set(file, found.stamp)
           const { fence, token } = view
           if (fence.holds(token, path) && fence.holds(token, canonicalPath)) {
-            entries.set(id, { fence, token, stamp: found.stamp, file })
+            entries.set(id, { fence, token, file })
           }
           return file
         })
@@ -73,14 +80,18 @@ export class SourceCache extends Context.Service<SourceCache, {
           if (entry === undefined) return fromDisk(view, id, path)
           if (view.row.kind === "published") return Effect.succeed(entry.file)
           return files.stamp(view.row, entry.file.canonicalPath).pipe(
-            Effect.flatMap((stamp) => stamp === entry.stamp ? Effect.succeed(entry.file) : fromDisk(view, id, path)),
+            Effect.flatMap((stamp) =>
+              stamp === stamps.get(entry.file) ? Effect.succeed(entry.file) : fromDisk(view, id, path)
+            ),
             Effect.catchTag("FileNotFound", () => fromDisk(view, id, path))
           )
         }
 
         return SourceCache.of({
           read: (view, path) => Effect.suspend(() => read(view, path)),
-          held: (view, path) => view.row.kind === "published" ? find(view, idOf(view, path), path)?.file : undefined
+          held: (view, path) => view.row.kind === "published" ? find(view, idOf(view, path), path)?.file : undefined,
+          unchanged: ({ row }, file) =>
+            row.kind === "published" ? undefined : files.unchanged(row, file.canonicalPath, stamps.get(file))
         })
       })
     )

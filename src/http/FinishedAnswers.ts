@@ -10,6 +10,7 @@ import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { wantsHtml, wantsSource } from "./accept.ts"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor } from "./contentEncoding.ts"
+import { type PreparedHead, prepareHead, writeHead } from "./preparedHead.ts"
 
 /** What a request is known by: whatever may change its answer. All as sent. */
 export interface Asked {
@@ -32,27 +33,32 @@ export interface Finished {
   readonly headers: Readonly<Record<string, string>>
   /** Counted as a hit of the transpiled module cache. */
   readonly isModule: boolean
+  /** Of a source realm, which anyone may edit in place: says whether the file is still the one that was read. */
+  readonly unchanged: Unchanged | undefined
 }
+
+/** In Node's own terms: no fiber runs where it is asked. */
+export type Unchanged = (then: (isUnchanged: boolean) => void) => void
 
 interface Entry extends Omit<Finished, "body"> {
   /** The body as Node sends it best. */
   readonly sent: Uint8Array | string
   generation: number
-  /** Flat lists of names and values, as Node takes them. */
-  found: Array<string>
-  notModified: Array<string>
+  found: PreparedHead
+  notModified: PreparedHead
 }
 
 /**
- * Answers of published realms that are finished: status, headers and bytes, ready to be written. A hit is one look into a
- * map, and the same questions that every other reader of memory asks: is the lease held (I2), is the realm's fence still
- * this one, does the token hold for the path (I1). It runs before any routing, in Node's own request event.
+ * Answers that are finished: status, headers and bytes, ready to be written. A hit is one look into a map, and the same
+ * questions that every other reader of memory asks: is the lease held (I2), is the realm's fence still this one, does the
+ * token hold for the path (I1). It runs before any routing, in Node's own request event.
  *
- * Source realms are edited in place by anyone, and have none. Nor have private realms: who asks is not known yet.
+ * Source realms are edited in place by anyone: there the file is looked at, and then the same is asked once more. Private
+ * realms have no finished answers: who asks is not known yet.
  */
 export class FinishedAnswers extends Context.Service<FinishedAnswers, {
-  /** Writes the answer, if there is one that holds; else says false and has done nothing. */
-  readonly answer: (request: http.IncomingMessage, response: http.ServerResponse) => boolean
+  /** Writes the answer, if there is one that holds; else has done nothing and goes on with `otherwise`. */
+  readonly answer: (request: http.IncomingMessage, response: http.ServerResponse, otherwise: () => void) => void
   /** Keeps an answer for those who ask the same. */
   readonly keep: (asked: Asked, finished: Finished) => void
 }>()("lockstep/http/FinishedAnswers") {
@@ -83,39 +89,56 @@ export class FinishedAnswers extends Context.Service<FinishedAnswers, {
             ...finished,
             sent,
             generation,
-            found: Object.entries(found).flat(),
-            notModified: Object.entries(unchangedHeadersOf(found)).flat()
+            found: prepareHead(200, found),
+            notModified: prepareHead(304, unchangedHeadersOf(found))
           }
         }
 
+        // The realm's generation, if the entry holds. Entries of a realm that became private are void with its
+        // fence; this does not rest on that alone.
+        const holdsAt = ({ fence, origin, paths: [asked, canonical], realmUrl, token }: Entry): number | undefined => {
+          const known = generations.known(realmUrl)
+          const holds = known?.fence === fence && !known.isPrivate && fence.holds(token, asked) &&
+            fence.holds(token, canonical) &&
+            (origin === undefined || generations.knownOrigin(origin.url) === origin.hasRealms)
+          return holds ? known.generation : undefined
+        }
+
+        const write = (
+          id: string,
+          kept: Entry,
+          generation: number,
+          { headers, method }: http.IncomingMessage,
+          response: http.ServerResponse
+        ) => {
+          let entry = kept
+          if (generation !== kept.generation) entries.set(id, entry = prepare(kept, kept.sent, generation))
+          counters.finishedHits++
+          if (entry.isModule) {
+            counters.l1Hits++
+          }
+          const condition = headers["if-none-match"]
+          if (condition !== undefined && matches(condition, entry.etag)) writeHead(response, entry.notModified).end()
+          else if (method === "HEAD") writeHead(response, entry.found).end()
+          else writeHead(response, entry.found).end(entry.sent, "latin1")
+        }
+
         return FinishedAnswers.of({
-          answer: (request, response) => {
+          answer: (request, response, otherwise) => {
             const { headers, method } = request
-            if ((method !== "GET" && method !== "HEAD") || isUnusual(headers)) return false
+            if ((method !== "GET" && method !== "HEAD") || isUnusual(headers)) return otherwise()
             const id = identify(request.url ?? "", headers)
-            let entry = entries.get(id)
-            if (entry === undefined) return false
-            const known = generations.known(entry.realmUrl)
-            const { fence, origin, paths, token } = entry
-            // Entries of a realm that became private are void with its fence; this does not rest on that alone.
-            if (
-              known?.fence !== fence || known.isPrivate || !fence.holds(token, paths[0]) ||
-              !fence.holds(token, paths[1])
-            ) return false
-            if (origin !== undefined && generations.knownOrigin(origin.url) !== origin.hasRealms) return false
-            if (known.generation !== entry.generation) {
-              entries.set(id, entry = prepare(entry, entry.sent, known.generation))
-            }
-            counters.finishedHits++
-            if (entry.isModule) {
-              counters.l1Hits++
-            }
-            const condition = headers["if-none-match"]
-            if (condition !== undefined && matches(condition, entry.etag)) {
-              response.writeHead(304, entry.notModified).end()
-            } else if (method === "HEAD") response.writeHead(200, entry.found).end()
-            else response.writeHead(200, entry.found).end(entry.sent, "latin1")
-            return true
+            const entry = entries.get(id)
+            const generation = entry && holdsAt(entry)
+            if (entry === undefined || generation === undefined) return otherwise()
+            if (entry.unchanged === undefined) return write(id, entry, generation, request, response)
+            entry.unchanged((isUnchanged) => {
+              if (response.destroyed) return
+              const generation = isUnchanged ? holdsAt(entry) : undefined
+              if (generation !== undefined) return write(id, entry, generation, request, response)
+              if (entries.peek(id) === entry) entries.delete(id)
+              otherwise()
+            })
           },
           keep: (asked, { body, ...finished }) => {
             const known = generations.known(finished.realmUrl)

@@ -148,11 +148,13 @@ const module = Effect.fnUntraced(function*(
   source: SourceFile
 ) {
   const modules = yield* TranspiledModuleCache
+  const sources = yield* SourceCache
   const { origin, value } = yield* modules.get(requested.view, source)
   return yield* representFile(request, requested, {
     canonicalPath: source.canonicalPath,
     isModule: true,
     isFinal: true,
+    unchanged: sources.unchanged(requested.view, source),
     body: value.body,
     contentType: value.headers["content-type"] ?? "text/javascript; charset=utf-8",
     etag: value.headers["etag"] ?? "",
@@ -203,15 +205,19 @@ const sourceMap = Effect.fnUntraced(function*(
 const plain = Effect.fnUntraced(function*(
   request: HttpServerRequest.HttpServerRequest,
   requested: RequestedRealm,
-  { bytes, canonicalPath, hash }: SourceFile
+  file: SourceFile
 ) {
+  const sources = yield* SourceCache
+  const { bytes, canonicalPath, hash } = file
   const contentType = contentTypeOf(canonicalPath)
   const page = { path: canonicalPath, html: contentType.startsWith("text/html") ? Buffer.from(bytes).toString() : "" }
   const { complete, link } = yield* modulePreload(requested.view, page)
   return yield* representFile(request, requested, {
     canonicalPath,
     isModule: false,
-    isFinal: complete,
+    // What a page's modules import may be edited without the page.
+    isFinal: complete && (page.html === "" || requested.view.row.kind === "published"),
+    unchanged: sources.unchanged(requested.view, file),
     body: bytes,
     contentType,
     etag: sourceTag(hash),

@@ -5,7 +5,7 @@ import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor, isCompressible } from "./contentEncoding.ts"
 import { readableByAll } from "./crossOrigin.ts"
 import { Encodings } from "./Encodings.ts"
-import { FinishedAnswers } from "./FinishedAnswers.ts"
+import { FinishedAnswers, type Unchanged } from "./FinishedAnswers.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 
 /** One representation of a resource, before it is compressed. */
@@ -21,8 +21,10 @@ export interface Representation {
 export interface RealmFile extends Representation {
   readonly canonicalPath: string
   readonly isModule: boolean
-  /** False while the next answer may say more than this one does. */
+  /** False while the next answer may say more than this one does, or something else of the same bytes. */
   readonly isFinal: boolean
+  /** See `Finished`. */
+  readonly unchanged: Unchanged | undefined
 }
 
 interface WithHeaders {
@@ -53,7 +55,7 @@ export const representFile = Effect.fnUntraced(function*(
   file: RealmFile
 ) {
   const encoded = yield* encode(request, view, file)
-  const lasting = file.isFinal && view.row.kind === "published" && !immutable && view.unconfirmed !== true
+  const lasting = file.isFinal && !immutable && view.unconfirmed !== true
   if (lasting) {
     const answers = yield* FinishedAnswers
     answers.keep({ url: request.url, headers: request.headers }, {
@@ -65,7 +67,8 @@ export const representFile = Effect.fnUntraced(function*(
       body: encoded.body,
       etag: encoded.etag,
       headers: { ...finishedHeadersOf(encoded, file.isModule), ...readableByAll },
-      isModule: file.isModule
+      isModule: file.isModule,
+      unchanged: file.unchanged
     })
   }
   return respond(request, encoded)

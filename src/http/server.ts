@@ -104,8 +104,11 @@ export const layerHttp = (options: HttpOptions) =>
           const wait = rateLimit.take(clientOfRequest(request, trustProxy))
           if (wait > 0) return refuse(response, wait)
         }
-        if (!draining && finished.answer(request, response)) return
-        for (const listener of routed) listener(request, response)
+        const route = () => {
+          for (const listener of routed) listener(request, response)
+        }
+        if (draining) route()
+        else finished.answer(request, response, route)
       })
       // The last to be added is the first to run: before the server stops listening and waits for its connections.
       yield* Effect.addFinalizer(() => {

@@ -42,6 +42,12 @@ export class RealmFiles extends Context.Service<RealmFiles, {
   readonly read: (realm: Place, path: string) => Effect.Effect<FileBytes, FileNotFound | FileFailure>
   /** The stamp of the file that lies at the path now: only to be compared with that of an earlier `read`. */
   readonly stamp: (realm: Place, path: string) => Effect.Effect<Stamp, FileNotFound | FileFailure>
+  /** Asks the same of that file, any number of times, outside of any fiber: whether its stamp is this one. */
+  readonly unchanged: (
+    realm: Place,
+    path: string,
+    stamp: Stamp | undefined
+  ) => (then: (isUnchanged: boolean) => void) => void
   /** The names in a directory, sorted; names beginning with a dot are left out. */
   readonly list: (
     realm: Place,
@@ -138,6 +144,12 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     return stampOf(yield* regular(realm, file, stat))
   })
 
+  const unchanged = (realm: Place, file: string, known: Stamp | undefined) => {
+    const place = path.join(rootOf(realm), file)
+    return (then: (isUnchanged: boolean) => void) =>
+      fs.stat(place, { bigint: true }, (error, stat) => then(error === null && stampOf(stat) === known))
+  }
+
   const read = Effect.fnUntraced(function*(realm: Place, file: string) {
     const real = yield* locate(realm, file)
     // A pipe would block the open for ever and a link may have been put there since: neither is opened.
@@ -183,6 +195,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   return RealmFiles.of({
     read,
     stamp,
+    unchanged,
     list,
     stage,
     apply,

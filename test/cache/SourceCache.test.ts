@@ -21,7 +21,7 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
         const text = disk.get(path)
         return text === undefined ? Effect.fail(new FileNotFound({ realmUrl, path })) : Effect.succeed(text)
       })
-    const files: Partial<RealmFiles["Service"]> = {
+    const files: Partial<RealmFiles["Service"]> & Pick<RealmFiles["Service"], "unchanged"> = {
       read: (_, path) =>
         Effect.gen(function*() {
           const text = yield* find(path)
@@ -29,7 +29,8 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
           if (hold !== undefined) yield* Deferred.await(hold)
           return { bytes: Buffer.from(text), stamp: text }
         }),
-      stamp: (_, path) => Effect.tap(find(path), () => Effect.sync(() => stamps.push(path)))
+      stamp: (_, path) => Effect.tap(find(path), () => Effect.sync(() => stamps.push(path))),
+      unchanged: (_, path, stamp) => (then) => then(disk.get(path) === stamp)
     }
     const context = yield* Layer.build(
       SourceCache.layer(capacityBytes).pipe(Layer.provide(Layer.mock(RealmFiles, files)), Layer.fresh)

@@ -37,7 +37,7 @@ const setUp = (trustProxy = false) =>
     const server = yield* Effect.acquireRelease(
       Effect.callback<http.Server>((resume) => {
         const created = http.createServer((request, response) => {
-          if (!answers.answer(request, response)) response.writeHead(599).end()
+          answers.answer(request, response, () => response.writeHead(599).end())
         })
         created.listen(0, "127.0.0.1", () => resume(Effect.succeed(created)))
       }),
@@ -80,7 +80,8 @@ const setUp = (trustProxy = false) =>
         "x-lockstep-cache": "l1",
         sourcemap: "a.ts.map"
       },
-      isModule: true
+      isModule: true,
+      unchanged: undefined
     })
     const keep = (change: Partial<Finished> = {}, headers: Record<string, string> = {}) =>
       answers.keep({ url: "/realm/a", headers: { host: "test.example", ...headers } }, { ...finished(), ...change })
@@ -158,6 +159,41 @@ it.live("it stands only while the lease is held, and the token holds for the nam
     keep()
     known.fence = new Fence()
     assert.strictEqual(yield* status, 599)
+  }).pipe(Effect.scoped))
+
+it.live("of a source realm it stands while the file is the one that was read, and all else holds after that look (I1, I2)", () =>
+  Effect.gen(function*() {
+    const { ask, counters, keep, known } = yield* setUp()
+    const status = Effect.map(ask("/realm/a"), (answer) => answer.status)
+    let looked = 0
+    /** What a look finds, and what happens while it is under way. */
+    const looks = (isUnchanged: boolean, meanwhile: () => void = () => {}) =>
+      keep({
+        unchanged: (then) => {
+          looked++
+          setImmediate(() => {
+            meanwhile()
+            then(isUnchanged)
+          })
+        }
+      })
+    looks(true)
+    assert.deepStrictEqual([yield* status, yield* status, looked], [200, 200, 2])
+    looks(false)
+    assert.deepStrictEqual([yield* status, looked], [599, 3])
+    // It is not looked at again.
+    assert.deepStrictEqual([yield* status, looked], [599, 3])
+    looks(true, () => known.fence.invalidate("a.ts"))
+    assert.strictEqual(yield* status, 599)
+    looks(true, () => known.held = false)
+    assert.strictEqual(yield* status, 599)
+    known.held = true
+    looks(true, () => known.isPrivate = true)
+    assert.strictEqual(yield* status, 599)
+    known.isPrivate = false
+    looks(true, () => known.generation = 7)
+    assert.strictEqual((yield* ask("/realm/a")).headers["x-lockstep-generation"], "7")
+    assert.strictEqual(counters.finishedHits, 3)
   }).pipe(Effect.scoped))
 
 it.live("an answer that was overtaken before it was finished is not given (I1)", () =>

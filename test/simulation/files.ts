@@ -83,6 +83,10 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
           () => Result.map(find(realm, path), ({ stamp, text }): FileBytes => ({ bytes: Buffer.from(text), stamp }))
         ),
       stamp: (realm, path) => io("look at", path, () => Result.map(find(realm, path), ({ stamp }) => stamp)),
+      unchanged: (realm, path, stamp) => (then) => {
+        const file = find(realm, path)
+        then(Result.isSuccess(file) && file.success.stamp === stamp)
+      },
       list: () => Effect.succeed([]),
       stage: (realm, batch, operations) =>
         Effect.uninterruptible(io("stage", batch, () => {
