@@ -15,6 +15,7 @@ import { FinishedAnswers } from "./FinishedAnswers.ts"
 import { Metrics } from "./metrics.ts"
 import { layerObservation } from "./observation.ts"
 import { clientAddress, type Rate, RateLimit } from "./RateLimit.ts"
+import "./tickShape.ts"
 
 export interface HttpOptions {
   /** Base of realm URLs; ends in a slash. */
