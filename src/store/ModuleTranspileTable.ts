@@ -78,6 +78,9 @@ const writeLanes = 3
 /** Rows may be large, and are all decoded before the first is answered. */
 const rowsARead = 16
 
+/** What is only looked for is small. */
+const keysARead = 64
+
 /** Table `module_transpile_cache`: transpiled modules shared by all replicas. */
 export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, TranspiledTable>()(
   "lockstep/store/ModuleTranspileTable"
@@ -104,18 +107,37 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         SELECT ${names}, EXISTS (SELECT FROM adopted) AS accepted FROM found`
       const table = makeSql(sql, shape, decode)
       const read = yield* batched({ lanes: readLanes, size: rowsARead, ask: table.readMany })
+      // Most of what is new to a realm is new to all of them: that much is asked for many at once, and takes no row along.
+      const kept =
+        `SELECT k.ord::int AS ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (realm_url, content_key, ord)
+        LEFT JOIN realm_generations r ON r.realm_url = regexp_replace(k.realm_url, '/@[0-9]+/$', '/')
+        JOIN transpiled_contents t ON t.content_key = k.content_key AND t.salt = coalesce(r.reuse_salt, '')`
+      const isKept = yield* batched({
+        lanes: readLanes,
+        size: keysARead,
+        ask: (keys: ReadonlyArray<{ readonly realmUrl: string; readonly contentKey: string }>) =>
+          statement(
+            "look for transpiled modules",
+            sql.unsafe<{ ord: number }>(kept, [
+              keys.map(({ realmUrl }) => realmUrl),
+              keys.map(({ contentKey }) => contentKey)
+            ])
+          ).pipe(Effect.map((rows) => {
+            const found = new Set(rows.map(({ ord }) => ord - 1))
+            return keys.map((_, index) => found.has(index))
+          }))
+      })
+      const withinDeadline = <A>(operation: string, asked: Effect.Effect<A, DatabaseError>) =>
+        Effect.timeoutOrElse(asked, {
+          duration: statementDeadline,
+          orElse: () => Effect.fail(new DatabaseError({ operation, cause: `no answer in ${statementDeadline}` }))
+        })
       // Waited for within the statement's deadline.
       const lanes = Semaphore.makeUnsafe(writeLanes)
       return ModuleTranspileTable.of({
         ...table,
         read: (realmUrl, path, contentKey) =>
-          Effect.timeoutOrElse(read({ realmUrl, path, contentKey }), {
-            duration: statementDeadline,
-            orElse: () =>
-              Effect.fail(
-                new DatabaseError({ operation: `read ${shape.table}`, cause: `no answer in ${statementDeadline}` })
-              )
-          }),
+          withinDeadline(`read ${shape.table}`, read({ realmUrl, path, contentKey })),
         writeAndKeep: (realmUrl, path, contentKey, token, row) =>
           statement(
             `write ${shape.table}`,
@@ -124,18 +146,19 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
               ...valuesOf(shape.columns, row)
             ]))
           ).pipe(Effect.map((rows) => rows.length > 0)),
-        adoptContent: (realmUrl, path, contentKey, token) =>
-          statement(
+        adoptContent: Effect.fnUntraced(function*(realmUrl, path, contentKey, token) {
+          if (!(yield* withinDeadline("look for transpiled modules", isKept({ realmUrl, contentKey })))) {
+            return Option.none()
+          }
+          const [found] = yield* statement(
             "adopt a transpiled module",
             lanes.withPermit(sql.unsafe<TranspiledRow & { readonly accepted: boolean }>(
               adopt,
               fenceOf(realmUrl, path, contentKey, token)
             ))
-          ).pipe(
-            Effect.map(([found]) =>
-              found === undefined ? Option.none() : Option.some({ row: decode(found), accepted: found.accepted })
-            )
-          ),
+          )
+          return found === undefined ? Option.none() : Option.some({ row: decode(found), accepted: found.accepted })
+        }),
         used: (realmUrls, limit) =>
           statement(
             "list used modules",
