@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
-// One project after the other: real processes and a thousand simulations do not disturb tests that have a deadline.
+// Real processes have the machine to themselves: their tests have deadlines. Simulations have a clock of their own, and
+// disturb nobody who shares the machine with them.
 export default defineConfig({
   test: {
     projects: [
@@ -13,6 +14,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts", "examples/embed/**/*.test.ts"],
           exclude: ["test/integration/**", "test/simulation/**"],
           sequence: { concurrent: true, groupOrder: 0 },
+          maxWorkers: 2,
           testTimeout: 30_000
         }
       },
@@ -20,15 +22,15 @@ export default defineConfig({
         test: {
           name: "simulation",
           include: ["test/simulation/**/*.test.ts"],
-          sequence: { concurrent: false, groupOrder: 1 },
-          fileParallelism: false
+          sequence: { concurrent: false, groupOrder: 0 },
+          maxWorkers: 2
         }
       },
       {
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          sequence: { concurrent: false, groupOrder: 2 },
+          sequence: { concurrent: false, groupOrder: 1 },
           // Most of the time they wait for processes to start and end.
           maxWorkers: 2,
           globalSetup: ["test/support/globalPostgres.ts"],

@@ -7,6 +7,8 @@ export interface Helper<Request, Reply> {
   readonly pid: number
   /** One at a time. Fails when the child does, or does not answer within the deadline. */
   readonly ask: (request: Request, deadlineMillis: number) => Effect.Effect<Reply, BenchFailed>
+  /** Lets it end by itself, as it must to write its profile, and waits until it has. */
+  readonly end: Effect.Effect<void>
 }
 
 /** A server program that says where it listens. */
@@ -19,9 +21,10 @@ export interface Program {
 
 /** The processes of the bench. Each ends with the scope it was started in. */
 export class Children extends Context.Service<Children, {
-  /** Starts a file of `processes/`: see `answerParent`. */
+  /** Starts a file of `processes/`: see `answerParent`. With arguments for Node, if any. */
   readonly helper: <Request, Reply>(
-    entry: URL
+    entry: URL,
+    nodeArgs?: ReadonlyArray<string>
   ) => Effect.Effect<Helper<Request, Reply>, BenchFailed, Scope.Scope>
   /** Runs Node with these arguments, and waits for its line `listening on URL`. */
   readonly program: (
@@ -30,7 +33,7 @@ export class Children extends Context.Service<Children, {
   ) => Effect.Effect<Program, BenchFailed, Scope.Scope>
 }>()("lockstep/bench/Children") {
   static readonly layer = Layer.succeed(Children, {
-    helper: (entry) => startHelper(entry),
+    helper: (entry, nodeArgs = []) => startHelper(entry, nodeArgs),
     program: (args, env) => startProgram(args, env)
   })
 }
@@ -38,10 +41,11 @@ export class Children extends Context.Service<Children, {
 const startMillis = 60_000
 const stopMillis = 15_000
 
-const startHelper = Effect.fnUntraced(function*<Request, Reply>(entry: URL) {
+const startHelper = Effect.fnUntraced(function*<Request, Reply>(entry: URL, nodeArgs: ReadonlyArray<string>) {
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       fork(entry, {
+        execArgv: [...nodeArgs],
         serialization: "advanced",
         stdio: ["ignore", "inherit", "inherit", "ipc"],
         env: cleanEnvironment()
@@ -73,7 +77,8 @@ const startHelper = Effect.fnUntraced(function*<Request, Reply>(entry: URL) {
   yield* next(startMillis, () => {})
   return {
     pid: child.pid ?? 0,
-    ask: (request: Request, deadlineMillis: number) => next(deadlineMillis, () => child.send(request as object))
+    ask: (request: Request, deadlineMillis: number) => next(deadlineMillis, () => child.send(request as object)),
+    end: Effect.andThen(Effect.sync(() => child.connected && child.disconnect()), ending(child))
   }
 })
 
@@ -110,10 +115,13 @@ const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signa
 
 /** SIGTERM, and SIGKILL for one that does not end. */
 const stop = (child: ChildProcess) =>
+  Effect.andThen(Effect.sync(() => hasEnded(child) || child.kill("SIGTERM")), ending(child))
+
+/** Waits, though not for ever. */
+const ending = (child: ChildProcess) =>
   Effect.callback<void>((resume) => {
     if (hasEnded(child) || child.pid === undefined) return resume(Effect.void)
     child.once("exit", () => resume(Effect.void))
-    child.kill("SIGTERM")
   }).pipe(
     Effect.timeoutOption(stopMillis),
     Effect.map((ended) => Option.isNone(ended) && child.kill("SIGKILL")),

@@ -55,10 +55,15 @@ export const addFiles = (fleet: Fleet, files: Readonly<Record<string, string>>) 
 export const startEmbedded = Effect.fnUntraced(function*(
   { databaseUrl, realmsDir, versionsDir }: Fleet,
   replicaId: string,
-  own: Pick<LockstepOptions, "cacheBytes" | "warmUp"> = { cacheBytes: 64 * 2 ** 20 }
+  own: Pick<LockstepOptions, "cacheBytes" | "warmUp"> = { cacheBytes: 64 * 2 ** 20 },
+  profiled = false
 ) {
   const children = yield* Children
-  const host = yield* children.helper<Task, Answered>(new URL("../processes/embedded.ts", import.meta.url))
+  const { profileDir } = yield* Workbench
+  const host = yield* children.helper<Task, Answered>(
+    new URL("../processes/embedded.ts", import.meta.url),
+    profiled && profileDir !== undefined ? ["--cpu-prof", "--cpu-prof-dir", profileDir] : []
+  )
   yield* host.ask({
     task: "start",
     databaseUrl,

@@ -48,12 +48,14 @@ const hottest = ({ nodes, samples, startTime, timeDeltas }: CpuProfile, from: nu
   const byFrame = new Map<string, number>()
   const byPlace = new Map<string, number>()
   let total = 0
+  let idle = 0
   let at = startTime
   samples.forEach((id, index) => {
     const delta = timeDeltas[index + 1] ?? 0
     at += timeDeltas[index] ?? 0
     const frame = frames.get(id)
-    if (at < from || at > to || frame === undefined || frame.functionName === "(idle)") return
+    if (at < from || at > to || frame === undefined) return
+    if (frame.functionName === "(idle)") return void (idle += delta)
     total += delta
     const name = `${frame.functionName || "(anonymous)"} ${shortened(frame.url)}:${frame.lineNumber + 1}`
     byFrame.set(name, (byFrame.get(name) ?? 0) + delta)
@@ -63,7 +65,13 @@ const hottest = ({ nodes, samples, startTime, timeDeltas }: CpuProfile, from: nu
     Array.from(times).toSorted(([, a], [, b]) => b - a).slice(0, count).map(([name, time]) =>
       `  ${(time / total * 100).toFixed(1).padStart(5)}%  ${name}`
     )
-  return ["self time by place, without idleness:", ...top(byPlace, 12), "by frame:", ...top(byFrame, 40)].join("\n")
+  const busy = `${(total / (total + idle) * 100).toFixed(0)}%`
+  return [
+    `self time by place, of the ${busy} of the time in which the thread was busy:`,
+    ...top(byPlace, 12),
+    "by frame:",
+    ...top(byFrame, 40)
+  ].join("\n")
 }
 
 const shortened = (url: string) => url.replace(/^.*\/node_modules\//, "").replace(/^file:.*\/(src|bench)\//, "$1/")

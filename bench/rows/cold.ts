@@ -7,6 +7,7 @@ import { Children } from "../harness/Children.ts"
 import { withCpuTime } from "../harness/cpuTime.ts"
 import { fetchModules } from "../harness/fetchModules.ts"
 import { seconds } from "../harness/format.ts"
+import { printHottest } from "../harness/profile.ts"
 import { startReplica } from "../harness/replica.ts"
 import { median, ratios } from "../harness/statistics.ts"
 import { Workbench } from "../harness/Workbench.ts"
@@ -28,9 +29,10 @@ interface Cold {
  */
 const fleet = (size: number, load: "every" | "split") =>
   Effect.scoped(Effect.gen(function*() {
-    const { freshDatabase, freshDirectory, modules } = yield* Workbench
-    const options = { databaseUrl: yield* freshDatabase, dataDir: yield* freshDirectory }
+    const { freshDatabase, freshDirectory, modules, profileDir } = yield* Workbench
+    const options = { databaseUrl: yield* freshDatabase, dataDir: yield* freshDirectory, profiled: true }
     const replicas = yield* Effect.replicateEffect(startReplica(options), size, { concurrency: "unbounded" })
+    const from = process.hrtime.bigint()
     const { cpuMillis, value } = yield* withCpuTime(
       replicas.map(({ pid }) => pid),
       fetchModules(replicas.map(({ url }, index) => ({
@@ -38,7 +40,19 @@ const fleet = (size: number, load: "every" | "split") =>
         modules: load === "every" ? modules : modules.filter((_, each) => each % size === index)
       })))
     )
+    const to = process.hrtime.bigint()
     const counts = yield* Effect.forEach(replicas, (replica) => replica.counts)
+    if (profileDir !== undefined) {
+      const stretch = {
+        name: `a replica of ${size}, cold, each module asked of ${load === "every" ? "all" : "one"}`,
+        from,
+        to
+      }
+      for (const replica of replicas.slice(0, 1)) {
+        yield* replica.stop
+        yield* printHottest(profileDir, replica.pid, [stretch])
+      }
+    }
     return { ...value, cpuMillis, executions: counts.reduce((sum, { transpiles }) => sum + transpiles, 0) }
   }))
 

@@ -5,6 +5,7 @@ import { Children } from "../harness/Children.ts"
 import { onDatabase } from "../harness/database.ts"
 import { addFiles, smallFleet, smallRealm, startEmbedded } from "../harness/embedded.ts"
 import { millis, seconds } from "../harness/format.ts"
+import { printHottest, type Stretch } from "../harness/profile.ts"
 import { median, p99, ratios } from "../harness/statistics.ts"
 import { Workbench } from "../harness/Workbench.ts"
 import type { Pinned, Pinning } from "../processes/pinnedTransactions.ts"
@@ -18,7 +19,7 @@ const poolSize = 10
 const textOf = (round: number, key: number) => `export const value: number = ${round * keys + key}\n`
 
 const run = Effect.gen(function*() {
-  const { freshDatabase, scale } = yield* Workbench
+  const { freshDatabase, profileDir, scale } = yield* Workbench
   const children = yield* Children
   const rounds = Array.from(
     { length: scale.longRounds },
@@ -27,7 +28,7 @@ const run = Effect.gen(function*() {
   )
   const fleet = yield* smallFleet
   yield* addFiles(fleet, Object.assign({}, ...rounds))
-  const host = yield* startEmbedded(fleet, "host")
+  const host = yield* startEmbedded(fleet, "host", undefined, true)
   const { attempt, client: sql } = yield* onDatabase(fleet.databaseUrl)
 
   // As the server sees them.
@@ -42,6 +43,7 @@ const run = Effect.gen(function*() {
     )
   )
   let ourRound = 0
+  const stretches = new Array<Stretch>()
   const lockstep = Effect.gen(function*() {
     const seen = new Array<{ readonly locks: number; readonly others: number }>()
     const watcher = yield* Effect.forkChild(
@@ -50,6 +52,7 @@ const run = Effect.gen(function*() {
         Effect.repeat(Schedule.spaced("20 millis"))
       )
     )
+    const from = process.hrtime.bigint()
     const { count, millis: [wall = NaN], probes = [] } = yield* host.ask({
       task: "read together",
       realm: smallRealm,
@@ -58,6 +61,7 @@ const run = Effect.gen(function*() {
       at: 0,
       probe: true
     }, 120_000)
+    stretches.push({ name: `${keys} keys at once`, from, to: process.hrtime.bigint() })
     yield* Fiber.interrupt(watcher)
     if (count !== keys) return yield* new BenchFailed({ detail: `${count} transpiles of ${keys} cold modules` })
     return {
@@ -81,6 +85,10 @@ const run = Effect.gen(function*() {
   )
 
   const measured = yield* alternate(scale.longRounds, { lockstep, idle, peer })
+  if (profileDir !== undefined) {
+    yield* host.end
+    yield* printHottest(profileDir, host.pid, stretches)
+  }
   type Round = Effect.Success<typeof lockstep>
   const tail = (of: ReadonlyArray<Round>) => of.map(({ probes }) => p99(probes))
   const wall = (of: ReadonlyArray<Round>) => seconds(median(of.map((round) => round.wall)))

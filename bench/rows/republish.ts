@@ -6,6 +6,7 @@ import { alternate } from "../harness/alternate.ts"
 import { BenchFailed } from "../harness/BenchFailed.ts"
 import { Children } from "../harness/Children.ts"
 import { millis, seconds } from "../harness/format.ts"
+import { printHottest, type Stretch } from "../harness/profile.ts"
 import { startReplica } from "../harness/replica.ts"
 import { publish } from "../harness/request.ts"
 import { median, ratios } from "../harness/statistics.ts"
@@ -29,7 +30,7 @@ const attempt = <A>(work: () => Promise<A>) =>
   Effect.tryPromise({ try: work, catch: (cause) => new BenchFailed({ detail: String(cause) }) })
 
 const run = Effect.gen(function*() {
-  const { freshDatabase, freshDirectory, scale } = yield* Workbench
+  const { freshDatabase, freshDirectory, profileDir, scale } = yield* Workbench
   const children = yield* Children
   const realmsDir = yield* freshDirectory
   const dataDir = yield* freshDirectory
@@ -41,7 +42,7 @@ const run = Effect.gen(function*() {
       await fs.writeFile(file, textOf(number))
     }
   })
-  const replica = yield* startReplica({ databaseUrl: yield* freshDatabase, dataDir, realmsDir })
+  const replica = yield* startReplica({ databaseUrl: yield* freshDatabase, dataDir, realmsDir, profiled: true })
   const client = yield* children.helper<Fetching, Fetched>(new URL("../processes/fetchAll.ts", import.meta.url))
   const paths = Array.from({ length: modules }, (_, number) => new URL(published).pathname + nameOf(number))
   const readAll = Effect.map(
@@ -58,9 +59,12 @@ const run = Effect.gen(function*() {
   yield* readAll
   let transpiles = 0
   const reads = new Array<number>()
+  const stretches = new Array<Stretch>()
   const ours = Effect.gen(function*() {
     const before = yield* replica.counts
+    const from = process.hrtime.bigint()
     const wall = yield* timed(publish(replica.url, source, published))
+    stretches.push({ name: "a publish of unchanged modules", from, to: process.hrtime.bigint() })
     reads.push(yield* readAll)
     const after = yield* replica.counts
     transpiles += after.transpiles - before.transpiles
@@ -82,6 +86,10 @@ const run = Effect.gen(function*() {
   )
   yield* plain
   const measured = yield* alternate(scale.slowRounds, { ours, plain, synced })
+  if (profileDir !== undefined) {
+    yield* replica.stop
+    yield* printHottest(profileDir, replica.pid, stretches)
+  }
   const line = (name: string, peer: string, theirs: ReadonlyArray<number>): Line => ({
     name,
     lockstep: millis(median(measured.ours)),
