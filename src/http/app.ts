@@ -14,6 +14,7 @@ import { maxPathLength } from "../domain/ModulePath.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { RealmLimits } from "../lifecycle/RealmLimits.ts"
 import { maxBody } from "./body.ts"
+import { always } from "./always.ts"
 import { crossOriginHeaders, namedOrigin, preflight } from "./crossOrigin.ts"
 import { isDashboard, makeDashboard } from "./dashboard.ts"
 import { isOpen, mayAsk } from "./endpoints.ts"
@@ -197,9 +198,9 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
     }),
     Effect.map((response) =>
       HttpServerResponse.setHeaders(response, {
+        ...always,
         "x-lockstep-replica": self.replicaId,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": response.headers["referrer-policy"] ?? "strict-origin-when-cross-origin",
+        "referrer-policy": response.headers["referrer-policy"] ?? always["referrer-policy"],
         "cross-origin-resource-policy": response.headers["cross-origin-resource-policy"] ?? "same-origin"
       })
     )

@@ -1,8 +1,9 @@
-import { Effect, Record } from "effect"
+import { Effect } from "effect"
 import { type Headers, HttpServerResponse } from "effect/http"
 import type { RealmView } from "../coordination/Generations.ts"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor, isCompressible } from "./contentEncoding.ts"
+import { always } from "./always.ts"
 import { readableByAll } from "./crossOrigin.ts"
 import { Encodings } from "./Encodings.ts"
 import { FinishedAnswers, type Unchanged } from "./FinishedAnswers.ts"
@@ -66,7 +67,12 @@ export const representFile = Effect.fnUntraced(function*(
       paths: [path, file.canonicalPath],
       body: encoded.body,
       etag: encoded.etag,
-      headers: { ...finishedHeadersOf(encoded, file.isModule), ...readableByAll },
+      headers: {
+        ...headersOf(encoded),
+        ...file.isModule && { "x-lockstep-cache": "l1" },
+        ...readableByAll,
+        ...always
+      },
       isModule: file.isModule,
       unchanged: file.unchanged
     })
@@ -98,15 +104,8 @@ const headersOf = ({ coding, contentType, etag, headers }: Encoded): Record<stri
   ...headers,
   ...coding !== "identity" && { "content-encoding": coding },
   etag,
-  vary: "accept, accept-encoding",
-  "x-content-type-options": "nosniff"
+  vary: "accept, accept-encoding"
 })
-
-/** As a hit in memory says it. What a file was made from is asked with a generation, which is never answered so. */
-const finishedHeadersOf = (encoded: Encoded, isModule: boolean) => {
-  const headers = Record.remove(headersOf(encoded), "x-lockstep-source-hash")
-  return isModule ? { ...headers, "x-lockstep-cache": "l1" } : headers
-}
 
 const respond = (request: WithHeaders, encoded: Encoded) => {
   const { "content-type": contentType, ...headers } = headersOf(encoded)

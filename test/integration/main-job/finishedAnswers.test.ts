@@ -34,8 +34,10 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 se
           assert.deepStrictEqual([first.finished, second.finished], [0, 1], path)
           assert.strictEqual(expectStatus(second.answer, 200).headers["x-lockstep-cache"], "l1")
           assert.strictEqual(generationOf(second.answer), generation)
-          assert.strictEqual(second.answer.headers["etag"], first.answer.headers["etag"])
-          assert.strictEqual(second.answer.headers["content-length"], first.answer.headers["content-length"])
+          assert.deepStrictEqual(
+            { ...second.answer.headers, "x-lockstep-cache": "", date: "" },
+            { ...first.answer.headers, "x-lockstep-cache": "", date: "" }
+          )
           const etag = String(second.answer.headers["etag"])
           const known = yield* ask(path, { headers: { ...headers, "if-none-match": etag } })
           assert.deepStrictEqual([known.answer.status, known.finished], [304, 1])
