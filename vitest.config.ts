@@ -1,10 +1,23 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+/** They take minutes, and would be alone on the machine if they came last: Vitest takes the largest files first. */
+const longest = ["simulation/simulation.test.ts", "reindex/chromium.test.ts", "transpile/effectSource.test.ts"]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>) {
+    const isLong = ({ moduleId }: TestSpecification) => longest.some((name) => moduleId.endsWith(`test/${name}`))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 // Real processes have the machine to themselves: their tests have deadlines. Simulations have a clock of their own, and
 // disturb nobody who shares the machine with them.
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         // The examples import what their reader would install.
