@@ -65,13 +65,18 @@ export interface Replica extends ReplicaProcess {
 
 export const lockstep = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
 
+/** Hundreds of processes start in a run of the suite: what the first has compiled, the others need not. */
+const compileCache = fileURLToPath(new URL("../../node_modules/.cache/lockstep-tests", import.meta.url))
+
 /** The environment of a child: ours, without what would configure Lockstep behind a test's back. */
-export const childEnvironment = (): NodeJS.ProcessEnv =>
-  Object.fromEntries(
+export const childEnvironment = (): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) =>
       name !== "DATABASE_URL" && name !== "NODE_OPTIONS" && !/^(LOCKSTEP|PG|VITEST)/.test(name)
     )
-  )
+  ),
+  NODE_COMPILE_CACHE: compileCache
+})
 
 /** Runs the program in a process group of its own, killed when the scope closes. */
 export const spawnReplica = (options: ReplicaOptions): Effect.Effect<ReplicaProcess, never, Scope.Scope> =>
