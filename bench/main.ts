@@ -14,7 +14,7 @@ import { BenchFailed } from "./harness/BenchFailed.ts"
 import { Children } from "./harness/Children.ts"
 import { load, machine } from "./harness/machine.ts"
 import { asJson, asText, describeMachine, type Measured } from "./harness/report.ts"
-import { full, quick, Workbench } from "./harness/Workbench.ts"
+import { full, quick, type Scale, Workbench } from "./harness/Workbench.ts"
 import type { Row } from "./Row.ts"
 import { rows } from "./rows.ts"
 
@@ -28,6 +28,12 @@ const flags = {
     Flag.withDefault(rows)
   ),
   quick: Flag.Boolean("quick").pipe(Flag.withDescription("fewer and shorter rounds"), Flag.withDefault(false)),
+  rounds: Flag.Int("rounds").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("rounds of the rows that take long, whatever the scale says"),
+    Flag.filter((rounds) => rounds > 0, () => "a number above 0"),
+    Flag.optional
+  ),
   json: Flag.Boolean("json").pipe(Flag.withDescription("print JSON for machines"), Flag.withDefault(false)),
   check: Flag.Boolean("check").pipe(
     Flag.withDescription("compare with the baseline; exit 1 if anything was lost"),
@@ -84,7 +90,7 @@ const check = Effect.fnUntraced(function*(
 const bench = Command.make(
   "bench",
   flags,
-  ({ check: checking, json, margin, profile, quick: short, rows, save: saving }) =>
+  ({ check: checking, json, margin, profile, quick: short, rounds, rows, save: saving }) =>
     Effect.gen(function*() {
       const before = load()
       const { postgres } = yield* Workbench
@@ -103,11 +109,17 @@ const bench = Command.make(
       if (saving) save(scale, measured)
     }).pipe(
       Effect.provide(Layer.mergeAll(
-        Workbench.layer(short ? quick : full, Option.getOrUndefined(Option.map(profile, prepared))),
+        Workbench.layer(withRounds(short ? quick : full, rounds), Option.getOrUndefined(Option.map(profile, prepared))),
         Children.layer
       ))
     )
 ).pipe(Command.withDescription("Measures Lockstep beside its peers."))
+
+const withRounds = (scale: Scale, rounds: Option.Option<number>): Scale =>
+  Option.match(rounds, {
+    onNone: () => scale,
+    onSome: (count) => ({ ...scale, longRounds: count, slowRounds: count })
+  })
 
 const prepared = (directory: string) => {
   const absolute = path.resolve(directory)
