@@ -6,6 +6,13 @@ import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 const patienceMillis = 30_000
 
 /**
+ * A loser that hears nothing tries for the lock about this often, in milliseconds, and ever less often: whoever held it may
+ * be dead, or its word lost. A winner that died is replaced within half a second (rule 8).
+ */
+const firstPause = 100
+const longestPause = 300
+
+/**
  * What a miss in L1 costs: look in L2; else be elected and compute; else wait for whoever was. L2 is best effort: when
  * it or the coordination fails, the caller still gets its value (S10).
  */
@@ -79,10 +86,11 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
 
   const deadline = (yield* Clock.currentTimeMillis) + patienceMillis
   let waited = false
+  let pause = firstPause
   while ((yield* Clock.currentTimeMillis) < deadline) {
     // Listening starts before the try: a winner that ends in between is heard.
     const ended = yield* Effect.forkChild(
-      coordinator.waitForKey(coalesceKey, yield* Random.nextIntBetween(50, 150)),
+      coordinator.waitForKey(coalesceKey, yield* Random.nextIntBetween(pause / 2, pause * 3 / 2)),
       { startImmediately: true }
     )
     const won = yield* Effect.catch(elected, (error) => Effect.as(lost(undefined)(error), "uncoordinated" as const))
@@ -99,7 +107,12 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
       return answer
     }
     waited = true
-    yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
+    const told = yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
+    // Whoever gets the lock looks for the row; and whoever waits for long, as its holder may be frozen.
+    if (!told && pause < longestPause) {
+      pause = Math.min(pause * 2, longestPause)
+      continue
+    }
     const row = yield* lookUp
     if (Option.isSome(row)) {
       counters.joined++

@@ -452,6 +452,31 @@ effect(
     })
 )
 
+effect(
+  "a loser that hears nothing tries for the lock ever less often, and sees a row that somebody else has written (S13)",
+  () =>
+    Effect.gen(function*() {
+      const { replica, table } = yield* Fleet
+      const there = yield* replica()
+      let tries = 0
+      const self = yield* replica({
+        coordinator: {
+          tryAcquireAndRun: () => Effect.as(Effect.sync(() => tries++), Option.none()),
+          waitForKey: (_, timeout) => Effect.as(Effect.sleep(timeout), false)
+        }
+      })
+      const reader = yield* start(self.get("a.ts"))
+      yield* pass(3_000)
+      assert.isAtLeast(tries, 3000 / 450)
+      assert.isAtMost(tries, 2 + (3000 - 100) / 150 + 1)
+      yield* start(there.get("a.ts"))
+      yield* Deferred.succeed((yield* there.started(0)).done, valueOf("one"))
+      yield* pass(500)
+      assert.deepStrictEqual(yield* Fiber.join(reader), { value: valueOf("one"), origin: "joined" })
+      assert.isTrue(Option.isSome(yield* table.read(realmUrl, "a.ts", "a.ts 1")))
+    })
+)
+
 effect("a loser whose patience ends works for itself, and still persists (S13)", () =>
   Effect.gen(function*() {
     const { replica, table } = yield* Fleet
