@@ -45,7 +45,8 @@ export class History {
   /** The worst staleness of an answer, in milliseconds after the commit that it did not know of. */
   stalest = 0
   readonly #simulation: Simulation
-  readonly #bound: number
+  /** How long a replica may not know of a commit that nobody has returned from, in milliseconds. */
+  readonly bound: number
   // Who committed each generation.
   readonly #owners = new Map<string, string>()
   readonly #shown = new Map<string, number>()
@@ -53,7 +54,7 @@ export class History {
   /** `lease` is the longest that a replica of this run holds. */
   constructor(simulation: Simulation, lease: number) {
     this.#simulation = simulation
-    this.#bound = lease * 1.01 + epsilon
+    this.bound = lease * 1.01 + epsilon
     this.executions = new Executions((detail) => this.violated("I5", detail))
   }
 
@@ -122,7 +123,7 @@ export class History {
     start: number,
     wrong: (invariant: string, detail: string) => void
   ): void {
-    for (const [invariant, bound] of [["I1", Infinity], ["I2", this.#bound]] as const) {
+    for (const [invariant, bound] of [["I1", Infinity], ["I2", this.bound]] as const) {
       const floor = truth.floorAt(start, process, name, bound)
       if (answer._tag === "File" && answer.generation < floor.generation) {
         return wrong(invariant, `generation ${answer.generation}, though ${floor.generation} was there`)

@@ -80,12 +80,15 @@ const askEverywhere = (world: World): ReadonlySet<string> => {
       for (const flow of ["module", "fenced"] as const) {
         for (const name of flow === "module" ? ["a.ts", "b.ts", "c"] : ["a.ts", "b.ts"]) {
           const truth = world.truth(realmUrl)
-          // A writer whom the faults held up may be at work still: what was true at any time since the question is true.
-          const since = truth.generation
-          const sinceState = truth.states.length - 1
+          const process = replica.process.name
+          // A writer whom the faults held up may be at work still: what it has not returned from, or commits after the
+          // question, a replica need not know within the bound.
+          const now = world.simulation.now
+          const floor = truth.floorAt(now, process, name, history.bound)
+          const since = floor.generation
+          const sinceState = Math.max(floor.state, truth.states.findLastIndex(({ at }) => at < now - history.bound))
           const question = `replica ${place} on ${realmUrl}${name} by ${flow}`
           open.add(question)
-          const process = replica.process.name
           ask(
             world,
             replica,
