@@ -28,7 +28,7 @@ export default defineConfig({
           exclude: ["test/integration/**", "test/simulation/**"],
           sequence: { concurrent: true, groupOrder: 0 },
           maxWorkers: 2,
-          testTimeout: 30_000
+          testTimeout: 60_000
         }
       },
       {
@@ -47,8 +47,8 @@ export default defineConfig({
           // Most of the time they wait for processes to start and end.
           maxWorkers: 2,
           globalSetup: ["test/support/globalPostgres.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000
+          testTimeout: 120_000,
+          hookTimeout: 120_000
         }
       }
     ]

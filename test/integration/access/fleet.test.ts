@@ -30,7 +30,7 @@ const post = (replica: Replica, path: string, body: unknown, as = "admin") =>
 
 const args = ["--workers", "1", "--token", adminToken, "--jwt-secret", secret]
 
-layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true, timeout: "90 seconds" })(
+layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true, timeout: "150 seconds" })(
   "access in a fleet",
   (it) => {
     it.effect("whoever may not read a realm any more is refused by every replica from the answer on (I1)", () =>

@@ -36,7 +36,7 @@ const historyOf = (replica: Replica, url: string) =>
       }>
   )
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("what a fleet says of itself", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("what a fleet says of itself", (it) => {
   it.effect("every replica tells of every member its lease, and which generation it has applied of each realm", () =>
     Effect.gen(function*() {
       const { all, first, publish, realm, unused } = yield* Fleet

@@ -8,7 +8,7 @@ import { slowModule, versioned } from "./sources.ts"
 
 const transpiles = (replica: Replica) => Effect.map(replica.status, (status) => status["transpiles"] ?? 0)
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("cold modules", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("cold modules", (it) => {
   it.effect("a hundred readers of one cold module, over two replicas, cost one transpile", () =>
     Effect.gen(function*() {
       const { all, realm } = yield* Fleet

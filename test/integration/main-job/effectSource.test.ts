@@ -14,7 +14,7 @@ import { expectStatus } from "./expectations.ts"
 const nodeModules = fileURLToPath(new URL("../../../node_modules", import.meta.url))
 const effectSource = Path.join(nodeModules, "effect/src")
 
-layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "60 seconds" })(
+layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "150 seconds" })(
   "effect's own source, served by two replicas",
   (it) => {
     it.effect(

@@ -11,7 +11,7 @@ const embedded = (replicas: number) =>
     Layer.provideMerge(DataDir.layer)
   )
 
-layer(embedded(2), { excludeTestServices: true, timeout: "60 seconds" })(
+layer(embedded(2), { excludeTestServices: true, timeout: "150 seconds" })(
   "two replicas on an embedded database",
   (it) => {
     it.effect("a crash of the database is survived: no generation goes back, no row from before it is trusted", () =>

@@ -75,68 +75,71 @@ const filesBelow = (directory: string) =>
     return entries.filter((entry) => entry.isFile()).length
   })
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 seconds" })("a copy that fails", (it) => {
-  it.effect("a copy whose path is too long leaves the old version served, says why, and leaves nothing behind", () =>
-    Effect.gen(function*() {
-      const { dataDir, realm, start } = yield* Fleet
-      // Paths of nearly the longest kind: what fits below the realm does not fit below this data directory.
-      const deepData = Path.join(dataDir, ...Array.from({ length: 8 }, () => "d".repeat(200)))
-      yield* Effect.promise(() => Fs.mkdir(deepData, { recursive: true }))
-      const replica = yield* start({ dataDir: deepData })
-      const source = yield* realm({ "person.ts": versioned(1) })
-      const levels = Array.from({ length: 13 }, () => "n".repeat(200))
-      yield* survives(
-        replica,
-        source,
-        source.edit({ [Path.join(...levels, "deep.txt")]: "deep" }),
-        Effect.promise(() => Fs.rm(Path.join(source.directory, levels[0] ?? ""), { recursive: true })),
-        /ENAMETOOLONG/
-      )
-      // Two versions of one file each; nothing of the two failures.
-      assert.strictEqual(yield* filesBelow(deepData), 2)
-    }))
-
-  it.effect.runIf(canBeUnreadable)(
-    "a file that cannot be read leaves the old version served, and is named",
-    () =>
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+  "a copy that fails",
+  (it) => {
+    it.effect("a copy whose path is too long leaves the old version served, says why, and leaves nothing behind", () =>
       Effect.gen(function*() {
         const { dataDir, realm, start } = yield* Fleet
-        const ownData = Path.join(dataDir, "own")
-        yield* Effect.promise(() => Fs.mkdir(ownData))
-        if (isRoot) yield* Effect.promise(() => Fs.chown(ownData, nobody.uid, nobody.gid))
-        const replica = yield* start({ dataDir: ownData, ...isRoot ? { account: nobody } : {} })
-        const source = yield* realm({ "person.ts": versioned(1), "secret.ts": "export const secret = 1\n" })
-        const secret = Path.join(source.directory, "secret.ts")
-        yield* Effect.promise(() => Fs.chmod(source.directory, 0o755))
-        yield* Effect.promise(() => Fs.chmod(Path.join(source.directory, "person.ts"), 0o644))
-        yield* Effect.promise(() => Fs.chmod(secret, 0o644))
-        yield* survives(
-          replica,
-          source,
-          Effect.promise(() => Fs.chmod(secret, 0o000)),
-          Effect.promise(() => Fs.chmod(secret, 0o644)),
-          /secret\.ts.*EACCES/s
-        )
-        assert.strictEqual(yield* filesBelow(ownData), 4)
-      })
-  )
-
-  it.effect.runIf(canMount)(
-    "a full target leaves the old version served, says so, and keeps nothing of the copy",
-    () =>
-      Effect.gen(function*() {
-        const { realm, start } = yield* Fleet
-        const small = yield* smallFileSystem
-        const replica = yield* start({ dataDir: small })
+        // Paths of nearly the longest kind: what fits below the realm does not fit below this data directory.
+        const deepData = Path.join(dataDir, ...Array.from({ length: 8 }, () => "d".repeat(200)))
+        yield* Effect.promise(() => Fs.mkdir(deepData, { recursive: true }))
+        const replica = yield* start({ dataDir: deepData })
         const source = yield* realm({ "person.ts": versioned(1) })
+        const levels = Array.from({ length: 13 }, () => "n".repeat(200))
         yield* survives(
           replica,
           source,
-          source.edit({ "huge.bin": new Uint8Array(4 * 1024 * 1024) }),
-          Effect.promise(() => Fs.rm(Path.join(source.directory, "huge.bin"))),
-          /ENOSPC/
+          source.edit({ [Path.join(...levels, "deep.txt")]: "deep" }),
+          Effect.promise(() => Fs.rm(Path.join(source.directory, levels[0] ?? ""), { recursive: true })),
+          /ENAMETOOLONG/
         )
-        assert.strictEqual(yield* filesBelow(small), 2)
-      })
-  )
-})
+        // Two versions of one file each; nothing of the two failures.
+        assert.strictEqual(yield* filesBelow(deepData), 2)
+      }))
+
+    it.effect.runIf(canBeUnreadable)(
+      "a file that cannot be read leaves the old version served, and is named",
+      () =>
+        Effect.gen(function*() {
+          const { dataDir, realm, start } = yield* Fleet
+          const ownData = Path.join(dataDir, "own")
+          yield* Effect.promise(() => Fs.mkdir(ownData))
+          if (isRoot) yield* Effect.promise(() => Fs.chown(ownData, nobody.uid, nobody.gid))
+          const replica = yield* start({ dataDir: ownData, ...isRoot ? { account: nobody } : {} })
+          const source = yield* realm({ "person.ts": versioned(1), "secret.ts": "export const secret = 1\n" })
+          const secret = Path.join(source.directory, "secret.ts")
+          yield* Effect.promise(() => Fs.chmod(source.directory, 0o755))
+          yield* Effect.promise(() => Fs.chmod(Path.join(source.directory, "person.ts"), 0o644))
+          yield* Effect.promise(() => Fs.chmod(secret, 0o644))
+          yield* survives(
+            replica,
+            source,
+            Effect.promise(() => Fs.chmod(secret, 0o000)),
+            Effect.promise(() => Fs.chmod(secret, 0o644)),
+            /secret\.ts.*EACCES/s
+          )
+          assert.strictEqual(yield* filesBelow(ownData), 4)
+        })
+    )
+
+    it.effect.runIf(canMount)(
+      "a full target leaves the old version served, says so, and keeps nothing of the copy",
+      () =>
+        Effect.gen(function*() {
+          const { realm, start } = yield* Fleet
+          const small = yield* smallFileSystem
+          const replica = yield* start({ dataDir: small })
+          const source = yield* realm({ "person.ts": versioned(1) })
+          yield* survives(
+            replica,
+            source,
+            source.edit({ "huge.bin": new Uint8Array(4 * 1024 * 1024) }),
+            Effect.promise(() => Fs.rm(Path.join(source.directory, "huge.bin"))),
+            /ENOSPC/
+          )
+          assert.strictEqual(yield* filesBelow(small), 2)
+        })
+    )
+  }
+)

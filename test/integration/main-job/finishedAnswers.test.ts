@@ -7,7 +7,7 @@ import { Fleet } from "../../support/fleet.ts"
 import { expectStatus, generationOf } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 seconds" })("finished answers", (it) => {
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })("finished answers", (it) => {
   const setUp = Effect.gen(function*() {
     const fleet = yield* Fleet
     /** Asks, and says whether the answer was finished. */

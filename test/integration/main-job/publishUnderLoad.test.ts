@@ -39,7 +39,7 @@ const answered = (history: History, count: number) => {
 
 const seenVersions = (history: History) => Array.from(new Set(history.readings.map((reading) => reading.version)))
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "60 seconds" })("changes under load", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("changes under load", (it) => {
   it.effect(
     "once a publish returned, no replica answers with older bytes, and none fails meanwhile",
     () =>

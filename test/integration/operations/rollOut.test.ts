@@ -49,7 +49,7 @@ const startHaproxy = Effect.fnUntraced(function*(
   return `http://127.0.0.1:${port}`
 })
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "90 seconds" })("a roll-out", (it) => {
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })("a roll-out", (it) => {
   const replace = (balance: typeof makeBalancer, delay: string) =>
     Effect.gen(function*() {
       const { publish, realm, start, unused } = yield* Fleet

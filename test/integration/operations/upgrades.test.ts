@@ -90,7 +90,7 @@ const runtimeOf = (javascript: string) => /from "(\w+)\/jsx-runtime"/.exec(javas
 
 layer(Fleet.layer({ replicas: 1, args: ["--workers", "1", "--jsx-import-source", "react"] }), {
   excludeTestServices: true,
-  timeout: "90 seconds"
+  timeout: "150 seconds"
 })("replicas of two pipelines on one database", (it) => {
   it.effect("serve each its own bytes, and neither makes them again because the other was there", () =>
     Effect.gen(function*() {

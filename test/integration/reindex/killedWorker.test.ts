@@ -50,7 +50,7 @@ const ended = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || s
 
 layer(Fleet.layer({ replicas: 2, args: ["--workers", "1", "--no-worker"] }), {
   excludeTestServices: true,
-  timeout: "60 seconds"
+  timeout: "150 seconds"
 })("workers apart from the replicas", (it) => {
   it.effect(
     "a worker that is killed loses nothing: another goes on where it was, and renders nothing twice",

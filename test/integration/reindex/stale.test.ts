@@ -8,7 +8,7 @@ import { asHtml, htmlOf, modules, person, ready, stored } from "./people.ts"
 const names = ["ada", "barbara", "grace"]
 const instances = Object.fromEntries(names.map((name) => [`${name}.json`, person(name)]))
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "60 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
   "two replicas, one of them with its notifications cut",
   (it) => {
     it.effect(

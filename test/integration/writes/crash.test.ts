@@ -65,7 +65,7 @@ const leavings = Effect.gen(function*() {
 /** When to kill: from the request's sending, or when the first file or the last has its new bytes. */
 const moments = [15, "first", 40, "first", "last"] as const
 
-layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServices: true, timeout: "90 seconds" })(
+layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServices: true, timeout: "150 seconds" })(
   "kill -9 in the middle of a batch",
   (it) => {
     it.effect(

@@ -43,7 +43,7 @@ const save = (realm: SourceRealm, name: string, text: string) =>
     await Fs.rename(`${file}.tmp.1`, file)
   })
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
+layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })(
   "edits on disk, seen by two replicas",
   (it) => {
     it.effect("a save is one invalidation for the fleet, and both replicas serve it", () =>
@@ -151,7 +151,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "90 seconds" })(
   }
 )
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "90 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
   "edits that nobody watched",
   (it) => {
     it.effect("are found when a replica starts, by comparing", () =>
