@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
-/** They take minutes, and would be alone on the machine if they came last: Vitest takes the largest files first. */
-const longest = ["simulation/simulation.test.ts", "reindex/chromium.test.ts", "transpile/effectSource.test.ts"]
+/** They take a minute, and would be alone on the machine if they came last: Vitest takes the largest files first. */
+const longest = ["reindex/chromium.test.ts", "transpile/effectSource.test.ts"]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>) {
@@ -13,8 +13,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// Real processes have the machine to themselves: their tests have deadlines. Simulations have a clock of their own, and
-// disturb nobody who shares the machine with them.
+// One project after the other: real processes and a thousand simulations do not disturb tests that have a deadline.
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -35,15 +34,15 @@ export default defineConfig({
         test: {
           name: "simulation",
           include: ["test/simulation/**/*.test.ts"],
-          sequence: { concurrent: false, groupOrder: 0 },
-          maxWorkers: 2
+          sequence: { concurrent: false, groupOrder: 1 },
+          fileParallelism: false
         }
       },
       {
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          sequence: { concurrent: false, groupOrder: 1 },
+          sequence: { concurrent: false, groupOrder: 2 },
           // Most of the time they wait for processes to start and end.
           maxWorkers: 2,
           globalSetup: ["test/support/globalPostgres.ts"],
