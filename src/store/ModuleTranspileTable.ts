@@ -73,6 +73,7 @@ const decode = Schema.decodeUnknownSync(TranspiledRow)
  * generation.
  */
 const readLanes = 4
+const lookLanes = 1
 const writeLanes = 3
 
 /** Rows may be large, and are all decoded before the first is answered. */
@@ -113,7 +114,7 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
         LEFT JOIN realm_generations r ON r.realm_url = regexp_replace(k.realm_url, '/@[0-9]+/$', '/')
         JOIN transpiled_contents t ON t.content_key = k.content_key AND t.salt = coalesce(r.reuse_salt, '')`
       const isKept = yield* batched({
-        lanes: readLanes,
+        lanes: lookLanes,
         size: keysARead,
         ask: (keys: ReadonlyArray<{ readonly realmUrl: string; readonly contentKey: string }>) =>
           statement(
