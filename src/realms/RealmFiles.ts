@@ -6,7 +6,7 @@ import type { RecordedFiles } from "../store/RealmFileTable.ts"
 import type { RealmRow } from "../store/RealmTable.ts"
 import type { Edit } from "../store/WriteIntentTable.ts"
 import { copyTree } from "./copyTree.ts"
-import { absent, io, isWithin, removeTree, type Stamp, stampOf, syncDirectory } from "./fileSystem.ts"
+import { absent, io, isWithin, readToEnd, removeTree, type Stamp, stampOf, syncDirectory } from "./fileSystem.ts"
 import { measureTree, type TreeSize } from "./measureTree.ts"
 import { listTree, scanTree } from "./scanTree.ts"
 import { makeStagedEdits, type Operation, type Outcome, type StagedBatch } from "./stagedEdits.ts"
@@ -116,21 +116,23 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const notFound = (realm: Place, file: string, detail?: string) =>
     new FileNotFound({ realmUrl: realm.realmUrl, path: file, ...(detail === undefined ? {} : { detail }) })
 
+  const orAbsent = (realm: Place, file: string) => (error: FileFailure) =>
+    absent.has(error.code) ? notFound(realm, file) : error
+
   // The real path of something in the realm, every symbolic link followed.
   const locate = Effect.fnUntraced(function*(realm: Place, file: string) {
-    // A version that is being removed has a row no more, or will not have one in a moment: its files are not there.
-    const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(rootOf(realm))).pipe(
-      Effect.mapError((error) => absent.has(error.code) ? notFound(realm, file, "is gone with its version") : error)
+    const place = rootOf(realm)
+    const real = yield* io("open", file, () => fs.promises.realpath(path.join(place, file))).pipe(
+      Effect.mapError(orAbsent(realm, file))
     )
-    const real = yield* io("open", file, () => fs.promises.realpath(path.join(root, file))).pipe(
-      Effect.mapError((error) => absent.has(error.code) ? notFound(realm, file) : error)
+    // A real path has no link in it, so neither has the realm's above it.
+    if (isWithin(place, real)) return real
+    const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(place)).pipe(
+      Effect.mapError(orAbsent(realm, file))
     )
     if (isWithin(root, real)) return real
     return yield* notFound(realm, file, "is a symbolic link that leaves the realm; it is not served")
   })
-
-  const orAbsent = (realm: Place, file: string) => (error: FileFailure) =>
-    absent.has(error.code) ? notFound(realm, file) : error
 
   const regular = (realm: Place, file: string, stat: fs.BigIntStats) =>
     stat.isFile() ? Effect.succeed(stat) : Effect.fail(notFound(realm, file, "is not a file"))
@@ -159,7 +161,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
       Effect.fnUntraced(function*(handle) {
         const before = yield* io("read", file, () => handle.stat({ bigint: true }))
         yield* regular(realm, file, before)
-        const bytes = yield* io("read", file, () => handle.readFile())
+        const bytes = yield* io("read", file, () => readToEnd(handle, Number(before.size)))
         return { bytes, stamp: stampOf(before) }
       }),
       (handle) => Effect.ignore(io("close", file, () => handle.close()))

@@ -39,6 +39,26 @@ export const unless = (code: string) => (error: NodeJS.ErrnoException) => {
   if (error.code !== code) throw error
 }
 
+/**
+ * The rest of a file whose stat said `size`: one question to the system if it has not grown since, where `readFile` asks
+ * three. The bytes are in a buffer of their own and keep no others in memory.
+ */
+export const readToEnd = async (handle: fs.promises.FileHandle, size: number): Promise<Buffer> => {
+  // With room for one more byte, which a file that ends where its stat said leaves empty.
+  let buffer = Buffer.allocUnsafeSlow(size + 1)
+  let length = 0
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null)
+    length += bytesRead
+    if (bytesRead === 0 || (length >= size && length < buffer.length)) return buffer.subarray(0, length)
+    if (length === buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * length)
+      buffer.copy(larger)
+      buffer = larger
+    }
+  }
+}
+
 /** Makes what was created, renamed or removed in a directory durable. */
 export const syncDirectory = async (directory: string) => {
   const handle = await fs.promises.open(directory, "r")

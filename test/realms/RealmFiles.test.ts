@@ -98,6 +98,24 @@ live("links that stay in the realm are followed", () =>
     assert.strictEqual(yield* readText("cards/person.ts"), "shared")
   }))
 
+live("a realm whose directory is reached by a link is served where the link leads, and no further", () =>
+  Effect.gen(function*() {
+    const files = yield* RealmFiles
+    const places = yield* TemporaryRealms
+    yield* put("x.ts", "notes")
+    yield* link("out.ts", path.join(places.outside, "secret.ts"))
+    yield* Effect.promise(() => fs.symlink("notes", path.join(places.realmsDir, "linked")))
+    const linked = { ...notes, directory: "linked" }
+    assert.strictEqual((yield* files.read(linked, "x.ts")).bytes.toString(), "notes")
+    assert.strictEqual((yield* Effect.flip(files.read(linked, "out.ts")))._tag, "FileNotFound")
+    yield* Effect.promise(async () => {
+      await fs.unlink(path.join(places.realmsDir, "linked"))
+      await fs.symlink(places.outside, path.join(places.realmsDir, "linked"))
+    })
+    assert.strictEqual((yield* Effect.flip(files.read(linked, "x.ts")))._tag, "FileNotFound")
+    assert.strictEqual((yield* files.read(linked, "secret.ts")).bytes.toString(), "export const secret = 1")
+  }))
+
 live(
   "a stamp follows the links as they lead now: one that is turned elsewhere is no hit",
   () =>
