@@ -27,7 +27,8 @@ export default defineConfig({
           exclude: ["test/integration/**", "test/simulation/**"],
           sequence: { concurrent: true, groupOrder: 0 },
           maxWorkers: 2,
-          testTimeout: 60_000
+          testTimeout: 180_000,
+          hookTimeout: 180_000
         }
       },
       {
@@ -46,8 +47,8 @@ export default defineConfig({
           // Most of the time they wait for processes to start and end.
           maxWorkers: 2,
           globalSetup: ["test/support/globalPostgres.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       }
     ]

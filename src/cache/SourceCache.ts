@@ -104,7 +104,7 @@ const resolve = Effect.fnUntraced(function*(files: RealmFiles["Service"], view: 
   const missing = yield* Effect.result(files.read(view.row, path))
   if (missing._tag === "Success") return { canonicalPath: path, found: missing.success }
   if (missing.failure._tag !== "FileNotFound") return yield* missing.failure
-  for (const canonicalPath of aliasCandidates(path)) {
+  for (const canonicalPath of yield* files.present(view.row, aliasCandidates(path))) {
     const found = yield* Effect.result(files.read(view.row, canonicalPath))
     if (found._tag === "Success") return { canonicalPath, found: found.success }
     if (found.failure._tag !== "FileNotFound") return yield* found.failure

@@ -169,7 +169,14 @@ const isUnusual = (headers: Headers): boolean =>
 const direct = (url: string, headers: Headers): string => {
   const accept = headers["accept"]
   const wanted = typeof accept === "string" ? representationOf(accept) : 0
-  return `${wanted}${codingFor(String(headers["accept-encoding"] ?? ""))} ${String(headers["host"])} ${url}`
+  return `${wanted}${codingFor(String(headers["accept-encoding"] ?? ""))} ${String(headers["host"])} ${resourceOf(url)}`
+}
+
+/** Of what a query may say, only `source` makes a difference: a client's `?v=2` finds, and keeps, what all others do. */
+const resourceOf = (url: string): string => {
+  const at = url.indexOf("?")
+  if (at < 0) return url
+  return `${url.slice(0, at)}${new URLSearchParams(url.slice(at)).has("source") ? "?source" : ""}`
 }
 
 const behindProxy = (url: string, headers: Headers): string =>

@@ -29,6 +29,7 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
           if (hold !== undefined) yield* Deferred.await(hold)
           return { bytes: Buffer.from(text), stamp: text }
         }),
+      present: (_, paths) => Effect.sync(() => paths.filter((path) => disk.has(path))),
       stamp: (_, path) => Effect.tap(find(path), () => Effect.sync(() => stamps.push(path))),
       unchanged: (_, path, stamp) => (then) => then(disk.get(path) === stamp)
     }

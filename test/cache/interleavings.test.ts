@@ -221,7 +221,7 @@ describe.each(Object.keys(modes) as Array<Mode>)("over every interleaving that a
   })
 })
 
-describe("over every point at which a seed interrupts readers", { timeout: 60_000 }, () => {
+describe("over every point at which a seed interrupts readers", () => {
   it("work that nobody waits for any more has stopped, and the next reader gets work of its own (S4)", () => {
     forEverySeed(
       200,

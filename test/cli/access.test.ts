@@ -35,7 +35,7 @@ it.live("commands send the token that they are given, and say what to do without
     const unread = yield* runCommand(["realms", ...server, "--token-file", path.join(places.outside, "none")])
     assert.strictEqual(unread.exitCode, 1)
     assert.match(unread.stderr, /cannot be read/)
-  }).pipe(Effect.scoped), 60_000)
+  }).pipe(Effect.scoped))
 
 it.live(
   "an address that others can reach is not listened on without access, and what is too short is not taken",
@@ -61,6 +61,5 @@ it.live(
         assert.strictEqual(refused.exitCode, code, args.join(" "))
         assert.match(refused.stderr, why, args.join(" "))
       }
-    }),
-  60_000
+    })
 )

@@ -81,7 +81,7 @@ export const notifications = <E>(name: string, service: Layer.Layer<Notification
         const { all, heard } = yield* hear("bug")
         yield* Effect.ignoreCause(notify([{ channel: "realm_registry", payload: "bug first" }]))
         yield* Effect.ignoreCause(notify([{ channel: "realm_registry", payload: "bug last" }]))
-        yield* Effect.timeout(all, "5 seconds")
+        yield* Effect.timeout(all, "60 seconds")
         assert.deepStrictEqual(heard.map((message) => message.payload), ["bug first", "bug last"])
         yield* Scope.close(scope, Exit.void)
       }))

@@ -48,7 +48,7 @@ export const realmWriteLock = <E>(name: string, two: Layer.Layer<TwoWriteLocks, 
           const realmUrl = freshRealm()
           // At once: not when the session that held the lock happens to be closed.
           const next = <A>(value: A) =>
-            Effect.timeout(locks[where].withLock(realmUrl)(Effect.succeed(value)), "3 seconds")
+            Effect.timeout(locks[where].withLock(realmUrl)(Effect.succeed(value)), "8 seconds")
           assert.strictEqual(yield* Effect.flip(locks.here.withLock(realmUrl)(Effect.fail("no"))), "no")
           assert.strictEqual(yield* next(1), 1)
           assert.isTrue(Exit.isFailure(yield* Effect.exit(locks.here.withLock(realmUrl)(Effect.die("bug")))))

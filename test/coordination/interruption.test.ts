@@ -55,7 +55,7 @@ const interruptedAnywhere = <A, E, E1>(
   return stuck
 }
 
-describe("whoever is interrupted, wherever that is, leaves the next one free to go on:", { timeout: 30_000 }, () => {
+describe("whoever is interrupted, wherever that is, leaves the next one free to go on:", () => {
   it("a question about generations", () => {
     const view = Effect.flatMap(Generations, ({ view }) => view([realmUrl]))
     assert.deepStrictEqual(interruptedAnywhere(view, Effect.asVoid(view)), [])

@@ -11,6 +11,5 @@ it.live(
       assert.isUndefined(failure, `seed ${seed}: ${failure}`)
       // Not all of them fall at the first hurdle.
       for (const status of [200, 401, 404, 400]) assert.isAbove(statuses[status] ?? 0, 0, `${status}`)
-    }),
-  90_000
+    })
 )

@@ -83,8 +83,8 @@ const setUp = (trustProxy = false) =>
       isModule: true,
       unchanged: undefined
     })
-    const keep = (change: Partial<Finished> = {}, headers: Record<string, string> = {}) =>
-      answers.keep({ url: "/realm/a", headers: { host: "test.example", ...headers } }, { ...finished(), ...change })
+    const keep = (change: Partial<Finished> = {}, headers: Record<string, string> = {}, url = "/realm/a") =>
+      answers.keep({ url, headers: { host: "test.example", ...headers } }, { ...finished(), ...change })
     return { known, counters, ask, askBytes, keep }
   })
 
@@ -251,6 +251,20 @@ it.live("each host, coding and representation has an answer of its own", () =>
     for (const headers of [{ accept: "*/*" }, { accept: "text/javascript" }, { "accept-encoding": "identity" }]) {
       assert.strictEqual((yield* ask("/realm/a", { headers })).status, 200)
     }
+  }).pipe(Effect.scoped))
+
+it.live("a query makes no difference, but where it asks for the source", () =>
+  Effect.gen(function*() {
+    const { ask, keep } = yield* setUp()
+    keep()
+    for (const query of ["?", "?v=2", "?t=1&sources=1", "?%73ourced", "??source"]) {
+      assert.strictEqual((yield* ask(`/realm/a${query}`)).text, body.toString(), query)
+    }
+    const forSource = ["?source", "?source=", "?v=2&source", "?%73ource=1", "?source&source"]
+    for (const query of forSource) assert.strictEqual((yield* ask(`/realm/a${query}`)).status, 599, query)
+    keep({ body: Buffer.from("the source") }, {}, "/realm/a?v=1&source=1")
+    for (const query of forSource) assert.strictEqual((yield* ask(`/realm/a${query}`)).text, "the source", query)
+    assert.strictEqual((yield* ask("/realm/a?v=3")).text, body.toString())
   }).pipe(Effect.scoped))
 
 it.live("behind a proxy that is trusted, what it forwards is part of the question", () =>

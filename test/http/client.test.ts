@@ -49,7 +49,7 @@ class Server extends Context.Service<Server, { readonly url: string }>()("test/S
   )
 }
 
-layer(Layer.merge(Server.layer, FetchHttpClient.layer), { excludeTestServices: true, timeout: "20 seconds" })(
+layer(Layer.merge(Server.layer, FetchHttpClient.layer), { excludeTestServices: true })(
   "the client",
   (it) => {
     it.effect("does all that the API has, by its names and shapes", () =>

@@ -58,8 +58,7 @@ it.live(
       assert.strictEqual(swap.status, 200)
       assert.strictEqual((yield* server.ask("/small/a.ts", { method: "DELETE", as: "admin" })).status, 200)
       assert.strictEqual((yield* put("e.ts", "")).status, 201)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live("who asks too often is told when to come back, by address, and a user by name", () =>
@@ -86,7 +85,7 @@ it.live("who asks too often is told when to come back, by address, and a user by
     assert.deepStrictEqual(yield* statuses(6, "alice"), [200, 200, 200, 200, 200, 429])
     assert.deepStrictEqual(yield* statuses(2, "bob"), [200, 200])
     assert.deepStrictEqual(yield* statuses(10, "admin"), Array.from({ length: 10 }, () => 200))
-  }).pipe(Effect.scoped), 60_000)
+  }).pipe(Effect.scoped))
 
 /** Until the server has ended the connection: what it said, and after how many milliseconds. */
 const untilCut = (server: SecuredServer, bytes: string, each: (socket: net.Socket) => void = () => {}) =>
@@ -102,7 +101,7 @@ const untilCut = (server: SecuredServer, bytes: string, each: (socket: net.Socke
     socket.on("error", () => {})
     socket.on("close", () => resume(Effect.succeed({ text, after: performance.now() - began })))
     return Effect.sync(() => socket.destroy())
-  }).pipe(Effect.timeout("15 seconds"))
+  }).pipe(Effect.timeout("60 seconds"))
 
 it.live(
   "clients that are slow with their headers, with their body, or in reading what they asked for, are cut",
@@ -135,8 +134,8 @@ it.live(
       ], { concurrency: "unbounded" })
       assert.match(headers.text, /^HTTP\/1\.1 408 /)
       assert.match(headers.text, /request-timeout/)
-      assert.isAtMost(body.after, 8000)
-      assert.isAtMost(idle.after, 8000)
+      assert.isAtMost(body.after, 30_000)
+      assert.isAtMost(idle.after, 30_000)
 
       // Reads nothing of 15 MiB.
       const reader = yield* Effect.callback<{ readonly cut: boolean }>((resume) => {
@@ -156,7 +155,7 @@ it.live(
         // What the system had taken already is read at the end; the rest never comes.
         socket.on("close", () => resume(Effect.succeed({ cut: received < 15 * 2 ** 20 })))
         return Effect.sync(() => socket.destroy())
-      }).pipe(Effect.timeout("15 seconds"))
+      }).pipe(Effect.timeout("60 seconds"))
       assert.isTrue(reader.cut)
       // Who reads slowly, but reads, is served; and so is who waits for a handler at work.
       const stream = yield* server.ask("/slow/_readiness-check", {
@@ -165,8 +164,7 @@ it.live(
       })
       assert.strictEqual(stream.status, 200)
       assert.strictEqual((yield* server.ask("/slow/a")).status, 200)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -215,8 +213,7 @@ it.live(
       assert.match(String(own.headers["content-security-policy"]), /frame-ancestors 'none'/)
       assert.strictEqual(own.headers["x-frame-options"], "DENY")
       assert.strictEqual(own.headers["cache-control"], "no-store")
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -267,8 +264,7 @@ it.live(
         assert.notMatch(String(other.headers["access-control-allow-headers"]), /authorization/)
       }
       assert.isUndefined((yield* preflight("/_realms", evil)).headers["access-control-allow-origin"])
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -300,6 +296,5 @@ it.live(
         publishedRealmURL: "http://own.test/"
       })
       assert.strictEqual(yield* status("own.test", "/a"), 200)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )

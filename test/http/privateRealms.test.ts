@@ -81,8 +81,7 @@ it.live(
       }
       assert.strictEqual((yield* server.publish("kept", "stolen", { as: "bob" })).status, 404)
       assert.strictEqual((yield* server.ask("/kept/a", { as: "alice" })).status, 200)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -130,8 +129,7 @@ it.live(
       assert.strictEqual((yield* server.ask("/live/a")).status, 404)
       yield* server.publish("notes1", "live", { as: "alice", private: false })
       assert.strictEqual((yield* server.ask("/live/a")).status, 200)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live("permission is given and taken by owners, and obeyed from the answer on", () =>
@@ -196,7 +194,7 @@ it.live("permission is given and taken by owners, and obeyed from the answer on"
         { realmURL, user: "x", permission: "all" }
       ]
     ) assert.strictEqual((yield* server.post("/_permissions", wrong)).status, 400, JSON.stringify(wrong))
-  }).pipe(Effect.scoped), 60_000)
+  }).pipe(Effect.scoped))
 
 it.live(
   "a user publishes what it owns, to what it owns or to what is free under the public URL",
@@ -226,8 +224,7 @@ it.live(
       const { status } = yield* server.post("/_create-realm", { name: "etc", from: "/etc" }, "alice")
       assert.strictEqual(status, 403)
       assert.strictEqual((yield* server.ask("/etc/")).status, 404)
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live("nothing that lists or counts realms names one to whoever may not read it", () =>
@@ -256,7 +253,7 @@ it.live("nothing that lists or counts realms names one to whoever may not read i
     }, "bob")
     assert.strictEqual(nested.status, 409)
     assert.notInclude(nested.text.replace("unseen/below", ""), "unseen")
-  }).pipe(Effect.scoped), 60_000)
+  }).pipe(Effect.scoped))
 
 it.live(
   "a definition is made from its realm and from public ones: what another keeps is as if it were not there",
@@ -289,8 +286,7 @@ it.live(
       assert.include((yield* definitions("/mallory/_definitions?module=child", "bob")).text, "hidden")
       yield* change("private")
       assert.notInclude((yield* definitions("/mallory/_definitions?module=child", "bob")).text, "hidden")
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -320,8 +316,7 @@ it.live(
       assert.strictEqual((yield* server.ask("/late/u", { as: "alice" })).headers["x-lockstep-cache"], "transpiled")
       yield* server.ask("/probe/u.ts", { method: "PUT", body: secret, as: "bob" })
       assert.strictEqual((yield* server.ask("/probe/u", { as: "bob" })).headers["x-lockstep-cache"], "transpiled")
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -364,6 +359,5 @@ it.live(
       assert.strictEqual(none.status, 401)
       assert.strictEqual(none.headers["www-authenticate"], `Bearer realm="lockstep"`)
       assert.strictEqual(none.json["type"], "urn:lockstep:unauthenticated")
-    }).pipe(Effect.scoped),
-  60_000
+    }).pipe(Effect.scoped)
 )

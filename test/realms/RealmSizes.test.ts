@@ -20,8 +20,7 @@ const row = (generation: number): RealmRow => ({
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, RealmFiles | RealmSizes | TemporaryRealms>) =>
   it.live(
     name,
-    () => Effect.scoped(Effect.provide(test(), Layer.fresh(RealmSizes.layer.pipe(Layer.provideMerge(realmFiles))))),
-    30_000
+    () => Effect.scoped(Effect.provide(test(), Layer.fresh(RealmSizes.layer.pipe(Layer.provideMerge(realmFiles)))))
   )
 
 live("a realm is measured behind the back of who asks, and again when it has moved", () =>

@@ -10,5 +10,5 @@ if (skipped) {
 }
 
 describe.skipIf(skipped)("Chromium", () => {
-  prerenderer("in Chromium", layerChromium({ timeoutMillis: 2500 }))
+  prerenderer("in Chromium", layerChromium({ timeoutMillis: 8000 }))
 })

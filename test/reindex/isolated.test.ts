@@ -8,7 +8,7 @@ import { layerIsolated } from "../../src/reindex/isolated/layer.ts"
 import { Prerenderer, RenderFailure } from "../../src/reindex/Prerenderer.ts"
 import { prerenderer } from "./prerenderer.ts"
 
-const timeoutMillis = 1500
+const timeoutMillis = 5000
 
 prerenderer("in an isolated process", layerIsolated({ timeoutMillis }))
 
@@ -66,8 +66,7 @@ it.live(
         assert.instanceOf(outcome, RenderFailure, `${body} -> ${String(outcome)}`)
       }
       assert.deepStrictEqual(fs.readdirSync(directory), ["secret"])
-    }).pipe(Effect.scoped),
-  120_000
+    }).pipe(Effect.scoped)
 )
 
 it.live("code that has escaped reaches no server on this machine", () =>
@@ -87,7 +86,7 @@ it.live("code that has escaped reaches no server on this machine", () =>
     yield* rendering(`return await new Promise((resolve, reject) => require("net").connect(${port}, "127.0.0.1")
       .on("error", reject).on("connect", () => resolve("reached")))`)
     assert.strictEqual(connections, 0)
-  }).pipe(Effect.scoped), 60_000)
+  }).pipe(Effect.scoped))
 
 it.live("code that has escaped sees no environment, and its signals reach nobody", () =>
   Effect.gen(function*() {
@@ -96,7 +95,7 @@ it.live("code that has escaped sees no environment, and its signals reach nobody
     yield* rendering("process.kill(process.ppid, 'SIGKILL'); return ''")
     yield* rendering(`process.kill(${process.pid}, "SIGKILL"); return ""`)
     yield* rendering("process.kill(0, 'SIGKILL'); return ''")
-  }), 60_000)
+  }))
 
 it.live(
   "code that has escaped is ended when it floods its output, hoards buffers, or says what it should not",
@@ -115,10 +114,9 @@ it.live(
       ) {
         const began = performance.now()
         assert.instanceOf(yield* rendering(body), RenderFailure, body)
-        assert.isBelow(performance.now() - began, 20_000, body)
+        assert.isBelow(performance.now() - began, 60_000, body)
       }
-    }),
-  120_000
+    })
 )
 
 it.live(
@@ -143,8 +141,7 @@ it.live(
         // The next one is well: `rendering` sees to that.
         yield* rendering(body)
       }
-    }),
-  180_000
+    })
 )
 
 it.live(
@@ -183,6 +180,5 @@ it.live(
         const found = yield* renderer.render(person, () => Effect.succeed(looking))
         assert.deepStrictEqual(found, Option.some(""), what)
       }
-    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 5000 }))),
-  60_000
+    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 5000 })))
 )

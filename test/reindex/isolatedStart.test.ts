@@ -5,7 +5,7 @@ import * as path from "node:path"
 import { layerIsolated } from "../../src/reindex/isolated/layer.ts"
 import { Prerenderer } from "../../src/reindex/Prerenderer.ts"
 
-const timeoutMillis = 1500
+const timeoutMillis = 5000
 const well = { code: "export class Person { static isolated() { return 'well' } }" }
 const person = { module: "http://realm.test/r/person", name: "Person", model: undefined }
 
@@ -23,6 +23,5 @@ it.live(
       assert.strictEqual(first._tag, "Failure")
       const renderer = yield* open
       assert.deepStrictEqual(yield* renderer.render(person, () => Effect.succeed(well)), Option.some("well"))
-    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis }))),
-  60_000
+    }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis })))
 )

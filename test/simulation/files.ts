@@ -82,6 +82,17 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
           path,
           () => Result.map(find(realm, path), ({ stamp, text }): FileBytes => ({ bytes: Buffer.from(text), stamp }))
         ),
+      // Each at its own instant.
+      present: (realm, paths) =>
+        Effect.filter(
+          paths,
+          (path) =>
+            Effect.match(io("look for", path, () => find(realm, path)), {
+              onSuccess: () => true,
+              onFailure: ({ _tag }) => _tag === "FileFailure"
+            }),
+          { concurrency: "unbounded" }
+        ),
       stamp: (realm, path) => io("look at", path, () => Result.map(find(realm, path), ({ stamp }) => stamp)),
       unchanged: (realm, path, stamp) => (then) => {
         const file = find(realm, path)

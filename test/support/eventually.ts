@@ -14,7 +14,7 @@ export const eventually = <A, E, R>(
   what: string,
   look: Effect.Effect<A, E, R>,
   holds: (seen: A) => boolean,
-  deadlineMillis = 20_000
+  deadlineMillis = 60_000
 ): Effect.Effect<A, E | NeverCame, R> =>
   Effect.gen(function*() {
     const deadline = performance.now() + deadlineMillis

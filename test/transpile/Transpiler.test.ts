@@ -18,8 +18,8 @@ const enormous = moduleSource(
   )
 )
 
-describe("Transpiler", { timeout: 60_000 }, () => {
-  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
+describe("Transpiler", () => {
+  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true })(
     "in worker threads",
     (it) => {
       it.effect("gives the bytes and errors that it gives in the calling thread", () =>
@@ -63,7 +63,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
       assert.deepInclude(failure, { _tag: "TranspileTimeout", path: "big.js", limit: 2_000 })
       assert.strictEqual(failure.message, "big.js: took longer than 2000 ms to transpile")
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
-    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, timeout: "2 seconds" }))), 60_000)
+    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, timeout: "2 seconds" }))))
 
   it.live("blames the code for the memory that it needs, and goes on", () =>
     Effect.gen(function*() {
@@ -75,7 +75,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
         detail: "cannot be transpiled: a worker needed more than 100 MB"
       })
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
-    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100 }))), 60_000)
+    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100 }))))
 
   it.live("says that it is unavailable when too many wait, and when it is shut down", () =>
     Effect.gen(function*() {
@@ -110,8 +110,7 @@ describe("Transpiler", { timeout: 60_000 }, () => {
         )
         assert.strictEqual(there.stdout, `${here}\n`)
         assert.strictEqual(there.stderr, "")
-      }),
-    60_000
+      })
   )
 
   it.live("has a fingerprint that follows the options, and is the same in threads and inline", () =>

@@ -36,7 +36,7 @@ const answer = (value: string): ScriptedJob => ({ do: "answer", value })
 const wait = (value: string): ScriptedJob => ({ do: "wait", value })
 
 // The clock is the test's: no deadline passes unless a test says so, however slow the machine.
-describe("WorkerFarm", { timeout: 60_000 }, () => {
+describe("WorkerFarm", () => {
   it.effect("answers each job with its own result, on every thread", () =>
     Effect.gen(function*() {
       const { begun, farm, open } = scripted({ workers: 2 })

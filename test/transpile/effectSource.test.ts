@@ -69,7 +69,7 @@ const spots = [
   ["ai/McpServer.ts", "McpServer", [], "Context.ts Service()"]
 ] as const
 
-layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true, timeout: "60 seconds" })(
+layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true })(
   "the source of effect",
   (it) => {
     it.effect(

@@ -23,7 +23,7 @@ const placeOf = (text: string, marker: string) => {
 }
 
 describe.skipIf(withoutGtsPackages)("the ember preset", { concurrent: false }, () => {
-  it.layer(transpiler(), { timeout: 30_000 })((it) => {
+  it.layer(transpiler())((it) => {
     it.effect("keeps what only a template uses, drops what is only a type, and says what is imported", () =>
       Effect.gen(function*() {
         const { code, dependencies } = yield* compiled("cards/card.gts", card)

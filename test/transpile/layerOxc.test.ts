@@ -23,8 +23,8 @@ const isAlive = (pid: number) => {
   }
 }
 
-describe("oxc in worker processes", { timeout: 60_000 }, () => {
-  layer(Transpiler.layerOxc({ workers: 1 }), { excludeTestServices: true, timeout: "60 seconds" })(
+describe("oxc in worker processes", () => {
+  layer(Transpiler.layerOxc({ workers: 1 }), { excludeTestServices: true })(
     "of one farm",
     (it) => {
       it.effect("gives the bytes, maps, analyses and errors of its pipeline", () =>
@@ -64,7 +64,7 @@ describe("oxc in worker processes", { timeout: 60_000 }, () => {
       assert.deepInclude(failure, { _tag: "TranspileError", path: "wide.ts" })
       assert.match(failure.message, /needed more than 612 MB/)
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};\n")
-    }).pipe(Effect.provide(Transpiler.layerOxc({ workers: 1, maxHeapMb: 100 }))), 60_000)
+    }).pipe(Effect.provide(Transpiler.layerOxc({ workers: 1, maxHeapMb: 100 }))))
 
   it.live("has a process that ends with its scope", () =>
     Effect.gen(function*() {
@@ -110,8 +110,7 @@ describe("oxc in worker processes", { timeout: 60_000 }, () => {
         )
         assert.strictEqual(there.stdout, `${here}\n`)
         assert.strictEqual(there.stderr, "")
-      }),
-    60_000
+      })
   )
 
   it.live("has a fingerprint of its own, which follows the options", () =>

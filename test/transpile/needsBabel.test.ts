@@ -43,7 +43,7 @@ describe("the code of a source", () => {
       assert.strictEqual(code.replaceAll(/[\s}]|""/g, ""), tokensOf(source), file)
     }
     assert.isAbove(known, 50)
-  }, 60_000)
+  })
 
   it.each([
     ["a /* @ */ + '@' + \"\\\"@\" + `@${b + `@${{}}@`}@` // @", "a + + + b + {} "],

@@ -88,7 +88,7 @@ describe("oxc beside Babel", () => {
       assert.deepStrictEqual(oxc!.dependencies, babel!.dependencies, file)
     }
     assert.isAbove(ours / bytes, 0.9)
-  }, 60_000)
+  })
 
   it.each(Object.keys(tsxModules))("exports the same names from %s, and imports the same", (file) => {
     const source = tsxModules[file]!

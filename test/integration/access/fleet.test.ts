@@ -30,7 +30,7 @@ const post = (replica: Replica, path: string, body: unknown, as = "admin") =>
 
 const args = ["--workers", "1", "--token", adminToken, "--jwt-secret", secret]
 
-layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true })(
   "access in a fleet",
   (it) => {
     it.effect("whoever may not read a realm any more is refused by every replica from the answer on (I1)", () =>
@@ -93,8 +93,7 @@ layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true, timeout: 
         const html = yield* eventually(
           "the rendering is there",
           ask(second, "/people/ann", "alice", { headers: { accept: "text/html" } }),
-          ({ status }) => status === 200,
-          60_000
+          ({ status }) => status === 200
         )
         assert.include(html.text, "<b>person 1</b> Ann")
         assert.strictEqual(html.headers["cache-control"], "private, no-cache")
@@ -112,8 +111,7 @@ layer(Fleet.layer({ replicas: 2, args }), { excludeTestServices: true, timeout: 
         const failed = yield* eventually(
           "the thief's rendering failed",
           ask(second, "/thief/eve", "bob", { headers: { accept: "text/html" } }),
-          ({ status }) => status === 422,
-          60_000
+          ({ status }) => status === 422
         )
         assert.notInclude(failed.text, "<b>person")
         assert.include(failed.text, "is in no realm that is served here")

@@ -16,7 +16,7 @@ const load = async (page: Page, url: string) => {
   await page.getByRole("heading", { name: "Replicas" }).waitFor()
 }
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("the dashboard", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("the dashboard", (it) => {
   const inChromium = it.effect.skipIf(isSkipped)
 
   it.effect("its modules go the way of all modules: one replica transpiles, the other shares, and memory answers then", () =>

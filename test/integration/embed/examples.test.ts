@@ -64,7 +64,7 @@ it.live("a host's routes, table and pool have Lockstep's beside them", () =>
       child.once("close", resolve)
     )
     child.kill("SIGTERM")
-    assert.isNotNull(yield* Effect.timeout(Effect.promise(() => ended), "15 seconds"))
+    assert.isNotNull(yield* Effect.timeout(Effect.promise(() => ended), "90 seconds"))
   })))
 
 it.live("markdown is rendered once by two processes, and an edit through one is seen by the other at once", () =>

@@ -15,7 +15,7 @@ const freePort = Effect.promise(() =>
   })
 )
 
-const startDeadline = "40 seconds"
+const startDeadline = "120 seconds"
 
 /** Runs a program of examples/embed as its reader would, until the scope closes: `ask` once it listens, and its log. */
 export const startExample = Effect.fnUntraced(function*(name: string, environment: Readonly<Record<string, string>>) {

@@ -34,7 +34,7 @@ const setClock = Effect.fnUntraced(function*(member: Member, offset: number) {
 
 const hour = 3_600_000
 
-layer(stage, { excludeTestServices: true, timeout: "150 seconds" })("a step of a replica's wall clock", (it) => {
+layer(stage, { excludeTestServices: true })("a step of a replica's wall clock", (it) => {
   it.effect.runIf(everything)(
     "forward and back: the lease counts on the monotonic clock, and on the wall clock only to doubt",
     () =>

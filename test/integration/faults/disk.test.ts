@@ -79,7 +79,7 @@ const failsToPublish = Effect.fnUntraced(function*(
 
 const small = Layer.unwrap(Effect.map(smallFileSystem, (dataDir) => Stage.layer({ dataDir })))
 
-layer(canMount ? small : Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("a full disk", (it) => {
+layer(canMount ? small : Stage.layer(), { excludeTestServices: true })("a full disk", (it) => {
   it.effect.runIf(everything && canMount)(
     "under the published versions: publishes fail and say why, reads go on",
     () =>

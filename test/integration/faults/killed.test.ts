@@ -9,7 +9,7 @@ import { trial } from "./trial.ts"
 const kill = (member: Member) =>
   Effect.suspend(() => Effect.asVoid(Effect.andThen(member.process().kill("SIGKILL"), member.process().ended())))
 
-layer(Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("kill -9 of a replica", (it) => {
+layer(Stage.layer(), { excludeTestServices: true })("kill -9 of a replica", (it) => {
   it.effect(
     "costs its own connections only: no answer is stale, nothing acknowledged is lost",
     () =>

@@ -19,7 +19,7 @@ const untilRefused = leaseMillis + 20_000
 const heldFrom = <A, E, R>(member: Member, meanwhile: Effect.Effect<A, E, R>, which?: Which) =>
   Effect.acquireUseRelease(member.proxy.hold(which), () => meanwhile, () => member.proxy.release)
 
-layer(Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("the network to PostgreSQL", (it) => {
+layer(Stage.layer(), { excludeTestServices: true })("the network to PostgreSQL", (it) => {
   it.effect.runIf(everything)(
     "a replica in a black hole refuses rather than answers from before a publish",
     () =>
@@ -142,7 +142,7 @@ layer(Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("the
     }), patience)
 })
 
-layer(Stage.layer({ args: ["--on-partition=serve"] }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Stage.layer({ args: ["--on-partition=serve"] }), { excludeTestServices: true })(
   "a replica that serves in a partition",
   (it) => {
     it.effect.runIf(everything)("warns of every answer of which nothing is promised", () =>

@@ -18,7 +18,7 @@ const paused = <A, E, R>(member: Member, meanwhile: Effect.Effect<A, E, R>) =>
 /** A frozen holder loses its coalescing locks after 3 s and a realm after 8 s; this is that, and time to notice. */
 const takeOverMillis = 15_000
 
-layer(Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("SIGSTOP of a replica", (it) => {
+layer(Stage.layer(), { excludeTestServices: true })("SIGSTOP of a replica", (it) => {
   it.effect("for longer than its lease: what it answers when it goes on is not stale", () =>
     Effect.gen(function*() {
       const { members: [, victim] } = yield* Stage

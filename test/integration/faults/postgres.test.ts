@@ -17,7 +17,7 @@ const terminate = (applicationName: string) =>
     return ended.length
   })
 
-layer(Stage.layer(), { excludeTestServices: true, timeout: "150 seconds" })("PostgreSQL", (it) => {
+layer(Stage.layer(), { excludeTestServices: true })("PostgreSQL", (it) => {
   it.effect("kill -9 of one of its processes empties the caches and nothing else", () =>
     Effect.gen(function*() {
       const { members, postgres } = yield* Stage

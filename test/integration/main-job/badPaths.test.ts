@@ -64,7 +64,7 @@ const traversals: ReadonlyArray<string> = [
   `${"n".repeat(300)}.ts`
 ]
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("paths that no file has", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("paths that no file has", (it) => {
   it.effect.each(traversals)(
     "%s is refused with 400 by each method, and says what is wrong",
     (path) =>

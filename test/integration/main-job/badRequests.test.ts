@@ -8,7 +8,7 @@ import { versioned } from "./sources.ts"
 
 const json = { "content-type": "application/json" }
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer(), { excludeTestServices: true })(
   "requests that ask for the wrong thing",
   (it) => {
     it.effect("a syntax error is 422 with its place, is stored nowhere, and is gone when it is mended", () =>

@@ -46,7 +46,7 @@ const gained = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, 
   })
 })
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("definitions on two replicas", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("definitions on two replicas", (it) => {
   it.effect("an edit of a base class makes exactly its dependents anew, once, and both replicas say so", () =>
     Effect.gen(function*() {
       const { all, first, realm } = yield* Fleet

@@ -26,13 +26,12 @@ it.live(
       const code = yield* Effect.callback<number | null>((resume) => {
         child.once("close", (code) => resume(Effect.succeed(code)))
       }).pipe(Effect.timeoutOrElse({
-        duration: "150 seconds",
+        duration: "240 seconds",
         orElse: () => Effect.die(`the demonstration did not end; it wrote:\n${output}`)
       }))
       assert.strictEqual(code, 0, output)
       assert.match(output, /publish/i)
       assert.match(output, /transpile/i)
       assert.deepStrictEqual(yield* Effect.promise(() => Fs.readdir(directory)), [])
-    }),
-  180_000
+    })
 )

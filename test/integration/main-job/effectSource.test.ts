@@ -14,7 +14,7 @@ import { expectStatus } from "./expectations.ts"
 const nodeModules = fileURLToPath(new URL("../../../node_modules", import.meta.url))
 const effectSource = Path.join(nodeModules, "effect/src")
 
-layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ args: [] }), { excludeTestServices: true })(
   "effect's own source, served by two replicas",
   (it) => {
     it.effect(
@@ -69,8 +69,7 @@ layer(Fleet.layer({ args: [] }), { excludeTestServices: true, timeout: "150 seco
           const mirror = yield* temporaryDirectory("lockstep-mirror-")
           yield* writeFiles(mirror, Object.fromEntries(modules.map((path, n) => [path, served[n]?.[0]?.body ?? ""])))
           assert.strictEqual(yield* runMirrored(mirror, modules), `${modules.length} modules, 42\n`)
-        }),
-      180_000
+        })
     )
   }
 )

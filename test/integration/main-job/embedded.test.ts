@@ -11,7 +11,7 @@ const embedded = (replicas: number) =>
     Layer.provideMerge(DataDir.layer)
   )
 
-layer(embedded(2), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(embedded(2), { excludeTestServices: true })(
   "two replicas on an embedded database",
   (it) => {
     it.effect("a crash of the database is survived: no generation goes back, no row from before it is trusted", () =>
@@ -77,8 +77,7 @@ layer(embedded(2), { excludeTestServices: true, timeout: "150 seconds" })(
           const answer = expectStatus(yield* next.ask(target.path("person.ts")), 200)
           assert.strictEqual(versionOf(answer.text), 2)
           assert.strictEqual(generationOf(answer), generation)
-        }),
-      60_000
+        })
     )
   }
 )

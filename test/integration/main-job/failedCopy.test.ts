@@ -75,7 +75,7 @@ const filesBelow = (directory: string) =>
     return entries.filter((entry) => entry.isFile()).length
   })
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
   "a copy that fails",
   (it) => {
     it.effect("a copy whose path is too long leaves the old version served, says why, and leaves nothing behind", () =>

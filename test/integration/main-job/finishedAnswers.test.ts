@@ -7,7 +7,7 @@ import { Fleet } from "../../support/fleet.ts"
 import { expectStatus, generationOf } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })("finished answers", (it) => {
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("finished answers", (it) => {
   const setUp = Effect.gen(function*() {
     const fleet = yield* Fleet
     /** Asks, and says whether the answer was finished. */
@@ -27,8 +27,8 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
       for (const version of [1, 2]) {
         yield* source.edit({ "a.ts": versioned(version), "notes.txt": String(version) })
         const { generation } = expectStatus(yield* publish(source, target), 202).json
-        for (const headers of [{}, { "accept-encoding": "br" }, { accept: "text/javascript" }]) {
-          const path = `${target.path("a")}?v=${Object.keys(headers).join("")}`
+        const path = target.path("a")
+        for (const headers of [{}, { "accept-encoding": "br" }]) {
           const first = yield* ask(path, { headers })
           const second = yield* ask(path, { headers })
           assert.deepStrictEqual([first.finished, second.finished], [0, 1], path)
@@ -43,6 +43,16 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
           assert.deepStrictEqual([known.answer.status, known.finished], [304, 1])
           const head = yield* ask(path, { headers, method: "HEAD" })
           assert.deepStrictEqual([head.answer.status, head.finished, head.answer.text], [200, 1, ""])
+          const dated = yield* ask(`${path}?t=${version}`, { headers: { ...headers, accept: "text/javascript" } })
+          assert.deepStrictEqual(
+            [dated.finished, dated.answer.headers["etag"]],
+            [1, etag],
+            "a query, and what it accepts"
+          )
+        }
+        for (const finished of [0, 1]) {
+          const text = yield* ask(`${path}?t=${version}&source`)
+          assert.deepStrictEqual([text.finished, text.answer.text], [finished, versioned(version)])
         }
         yield* ask(target.path("a.ts"))
         const module = yield* ask(target.path("a.ts"))

@@ -17,7 +17,7 @@ const fleets = {
 }
 
 for (const [name, fleet] of Object.entries(fleets)) {
-  layer(fleet, { excludeTestServices: true, timeout: "150 seconds" })(name, (it) => {
+  layer(fleet, { excludeTestServices: true })(name, (it) => {
     moduleContract(it)
     realmContract(it)
   })

@@ -36,7 +36,7 @@ const everywhere = Effect.fnUntraced(function*(place: Place, file: string, tag: 
   }
 })
 
-layer(Fleet.layer({ args: ["--workers", "2"] }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ args: ["--workers", "2"] }), { excludeTestServices: true })(
   "an invalidation during a transpile",
   (it) => {
     it.effect("of a path that had no row yet: what began before it enters neither L1 nor L2", () =>

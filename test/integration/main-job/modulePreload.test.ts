@@ -5,7 +5,7 @@ import { eventually } from "../../support/eventually.ts"
 import { Fleet } from "../../support/fleet.ts"
 import { expectStatus } from "./expectations.ts"
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })("pages", (it) => {
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("pages", (it) => {
   const asPage = { headers: { accept: "text/html" } }
 
   it.effect("name what their modules import, as far as it is known, and no more than that", () =>

@@ -36,7 +36,7 @@ const warmEverywhere = Effect.fnUntraced(function*(place: Place, files: Readonly
   for (const replica of all) for (const file of files) yield* warm(replica, place, file)
 })
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("a raw NOTIFY from psql", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("a raw NOTIFY from psql", (it) => {
   it.effect("realm_file_changes with a path clears that path on every replica, and no other", () =>
     Effect.gen(function*() {
       const { all, realm } = yield* Fleet

@@ -6,7 +6,7 @@ import { Fleet, post } from "../../support/fleet.ts"
 import { expectProblem, expectStatus, generationOf } from "./expectations.ts"
 import { slowModule, versioned, versionOf } from "./sources.ts"
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("the end of a replica", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("the end of a replica", (it) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.effect(`${signal} lets a request under way complete, leaves the fleet and exits 0 within 10 s`, () =>
       Effect.gen(function*() {

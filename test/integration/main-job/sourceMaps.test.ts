@@ -36,7 +36,7 @@ const fleets = {
 }
 
 for (const [name, fleet] of Object.entries(fleets)) {
-  layer(fleet, { excludeTestServices: true, timeout: "150 seconds" })(`source maps of ${name}`, (it) => {
+  layer(fleet, { excludeTestServices: true })(`source maps of ${name}`, (it) => {
     it.effect("lead an error's place back to its source, by every name of a module and in every version", () =>
       Effect.gen(function*() {
         const { all, first, publish, realm, unused } = yield* Fleet

@@ -7,7 +7,7 @@ import { type ReplicaOptions, spawnReplica } from "../../support/replica.ts"
 import { expectStatus, generationOf } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
 
-layer(Fleet.layer({ replicas: 10 }), { excludeTestServices: true, timeout: "120 seconds" })(
+layer(Fleet.layer({ replicas: 10 }), { excludeTestServices: true })(
   "ten replicas started at once on a new database",
   (it) => {
     it.effect("all listen, migrate once, know each other and answer alike", () =>

@@ -12,7 +12,7 @@ const unique = (count: number) => {
   )
 }
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("unchanged bytes (rule 11)", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("unchanged bytes (rule 11)", (it) => {
   const setUp = Effect.gen(function*() {
     const fleet = yield* Fleet
     const count = Effect.map(

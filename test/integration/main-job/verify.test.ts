@@ -21,8 +21,7 @@ it.live(
       for (const count of ["changes", "readsWithToken", "readsOfVersions"]) assert.isAbove(verdict[count], 0, count)
       assert.isAbove(verdict.stalenessMillis.waited.sinceRequest.max, 0)
       assert.notInclude((yield* first.ask("/_realms")).text, "lockstep-verify")
-    })),
-  90_000
+    }))
 )
 
 it.live("verify refuses two replicas on two databases", () =>

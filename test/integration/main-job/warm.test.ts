@@ -24,7 +24,7 @@ const graph = () => {
   }
 }
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("warming up", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("warming up", (it) => {
   it.effect("a publish makes what was asked for before, and what that imports, and nothing else", () =>
     Effect.gen(function*() {
       const { all, first, publish, realm, second, unused } = yield* Fleet

@@ -97,8 +97,7 @@ describe("lockstep doctor", () => {
 
         yield* onDatabase(url, run("INSERT INTO lockstep_migrations (migration_id, name) VALUES (9999, 'later')"))
         assert.match((yield* examine(url)).find("postgres.schema")?.detail ?? "", /9999/)
-      }).pipe(Effect.scoped),
-    60_000
+      }).pipe(Effect.scoped)
   )
 
   it.live(
@@ -113,8 +112,7 @@ describe("lockstep doctor", () => {
           /loses its server process \(\d+, then \d+\), its settings, its advisory lock/
         )
         assert.match(find("postgres.session")?.advice ?? "", /direct connection/)
-      }).pipe(Effect.scoped),
-    60_000
+      }).pipe(Effect.scoped)
   )
 
   it.live(
@@ -131,7 +129,6 @@ describe("lockstep doctor", () => {
         assert.match(told.stdout, /^warn {2}there is no embedded database in /m)
         assert.match(told.stdout, /^\d+ ok, 2 to look at, 0 failed$/m)
         assert.notInclude(told.stdout, "\u001b")
-      }).pipe(Effect.scoped),
-    60_000
+      }).pipe(Effect.scoped)
   )
 })

@@ -181,7 +181,6 @@ describe("a fleet that is observed", () => {
         )
         assert.isNotEmpty(lines)
         for (const line of lines) assert.containsAllKeys(line, ["timestamp", "level", "message", "replica"])
-      }).pipe(Effect.scoped),
-    90_000
+      }).pipe(Effect.scoped)
   )
 })

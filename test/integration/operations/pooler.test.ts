@@ -54,7 +54,7 @@ default_pool_size = 6
   return port
 })
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
   "a pooler in transaction mode",
   (it) => {
     const limited = Effect.gen(function*() {

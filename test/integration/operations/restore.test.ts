@@ -134,8 +134,7 @@ it.live(
       }
       yield* Effect.sleep("100 millis")
       holds(seen, restored, [1, 4])
-    }).pipe(Effect.scoped),
-  90_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -169,8 +168,7 @@ it.live(
         (version) => version === 4
       )
       holds(seen, restored, [1, 4])
-    }).pipe(Effect.scoped),
-  90_000
+    }).pipe(Effect.scoped)
 )
 
 it.live(
@@ -208,8 +206,7 @@ it.live(
       assert.isAbove(generationOf(answer), lost)
       expectProblem(yield* third.ask(`/live/@${lost}/person.ts`), 404)
       assert.isAbove(yield* publish(3, third), epoch)
-    }).pipe(Effect.scoped),
-  90_000
+    }).pipe(Effect.scoped)
 )
 
 /** What pg_dump takes: every table's rows, as of one moment. */

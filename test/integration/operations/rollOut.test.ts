@@ -49,7 +49,7 @@ const startHaproxy = Effect.fnUntraced(function*(
   return `http://127.0.0.1:${port}`
 })
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })("a roll-out", (it) => {
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("a roll-out", (it) => {
   const replace = (balance: typeof makeBalancer, delay: string) =>
     Effect.gen(function*() {
       const { publish, realm, start, unused } = yield* Fleet
@@ -123,25 +123,23 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
 
   it.effect(
     "of every replica, under reads, writes and publishes, fails no request behind a balancer that asks /_ready",
-    () => replace(makeBalancer, "1s"),
-    60_000
+    () => replace(makeBalancer, "1s")
   )
 
   it.effect.skipIf(!hasHaproxy)(
     "behind HAProxy with the configuration of the compose file fails none either",
-    () => replace(startHaproxy, "5s"),
-    90_000
+    () => replace(startHaproxy, "5s")
   )
 
   it.effect("tells balancers from SIGTERM on, answers all the same for the delay, and then drains", () =>
     Effect.gen(function*() {
       const { realm, start } = yield* Fleet
       const source = yield* realm({ "person.ts": versioned(1), "slow.ts": slowModule("drained", 1000) })
-      const leaving = yield* start({ args: ["--workers", "1", "--drain-delay", "1500ms"] })
+      const leaving = yield* start({ args: ["--workers", "1", "--drain-delay", "5s"] })
       expectStatus(yield* leaving.ask("/_ready"), 200)
       const signalled = performance.now()
       yield* leaving.kill("SIGTERM")
-      const told = yield* eventually("it says so", leaving.ask("/_ready"), ({ status }) => status !== 200, 1400)
+      const told = yield* eventually("it says so", leaving.ask("/_ready"), ({ status }) => status !== 200, 4900)
       expectProblem(told, 503)
       assert.strictEqual(told.json["type"], "urn:lockstep:not-ready")
       expectStatus(yield* leaving.ask("/_health"), 200)
@@ -152,8 +150,8 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
       expectStatus(yield* Fiber.join(slow), 200)
       assert.deepStrictEqual(yield* leaving.ended(), { code: 0, signal: null })
       const took = performance.now() - signalled
-      assert.isAbove(took, 1500)
-      assert.isBelow(took, 11_500)
+      assert.isAbove(took, 5000)
+      assert.isBelow(took, 30_000)
     }))
 
   it.effect("a replica that PostgreSQL does not answer is not ready, and well; with `serve` it stays ready", () =>

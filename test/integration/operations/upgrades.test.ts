@@ -89,8 +89,7 @@ it.live("generations of a database from before its tables were named are not rai
 const runtimeOf = (javascript: string) => /from "(\w+)\/jsx-runtime"/.exec(javascript)?.[1]
 
 layer(Fleet.layer({ replicas: 1, args: ["--workers", "1", "--jsx-import-source", "react"] }), {
-  excludeTestServices: true,
-  timeout: "150 seconds"
+  excludeTestServices: true
 })("replicas of two pipelines on one database", (it) => {
   it.effect("serve each its own bytes, and neither makes them again because the other was there", () =>
     Effect.gen(function*() {

@@ -72,7 +72,7 @@ export const startReplica = (dataDir: string, account?: { readonly uid: number; 
       return {
         pid,
         url: Effect.tryPromise({ try: () => url, catch: String }).pipe(
-          Effect.timeout("40 seconds"),
+          Effect.timeout("120 seconds"),
           Effect.mapError(String)
         ),
         ended: Effect.promise(() => ended),
@@ -103,6 +103,6 @@ export const isListening = (url: string) =>
     socket.once("error", () => resume(Effect.succeed(false)))
   })
 
-/** Repeats the effect until it succeeds, for half a minute. */
+/** Repeats the effect until it succeeds, for two minutes. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.retry(effect, { schedule: Schedule.spaced("10 millis") }).pipe(Effect.timeout("30 seconds"))
+  Effect.retry(effect, { schedule: Schedule.spaced("10 millis") }).pipe(Effect.timeout("120 seconds"))

@@ -49,8 +49,7 @@ const isAlive = (pid: number) => {
 const ended = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null
 
 layer(Fleet.layer({ replicas: 2, args: ["--workers", "1", "--no-worker"] }), {
-  excludeTestServices: true,
-  timeout: "150 seconds"
+  excludeTestServices: true
 })("workers apart from the replicas", (it) => {
   it.effect(
     "a worker that is killed loses nothing: another goes on where it was, and renders nothing twice",
@@ -99,8 +98,7 @@ layer(Fleet.layer({ replicas: 2, args: ["--workers", "1", "--no-worker"] }), {
         for (const row of before) {
           assert.strictEqual(after.find(({ path }) => path === row.path)?.indexed_at, row.indexed_at)
         }
-      }),
-    120_000
+      })
   )
 
   it.effect("a worker that is asked to stop puts its job back at once", () =>
@@ -128,5 +126,5 @@ layer(Fleet.layer({ replicas: 2, args: ["--workers", "1", "--no-worker"] }), {
       const rows = yield* stored(target)
       assert.strictEqual(rows.find(({ path }) => path === "ada.json")?.isolated_html, "ada")
       assert.match(rows.find(({ path }) => path === "loop.ts")?.error ?? "", /longer than/)
-    }), 120_000)
+    }))
 })

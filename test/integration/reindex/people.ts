@@ -28,8 +28,7 @@ export const ready = (replica: Replica, place: Place) =>
   eventually(
     `${place.url} is ready`,
     replica.ask(place.path("_readiness-check")),
-    ({ status }) => status === 200,
-    60_000
+    ({ status }) => status === 200
   )
 
 /** What is stored of a realm. */

@@ -5,7 +5,7 @@ import { Fleet, post } from "../../support/fleet.ts"
 import { expectProblem, expectStatus, generationOf } from "../main-job/expectations.ts"
 import { asHtml, counter, htmlOf, modules, person, ready, stored } from "./people.ts"
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
   "stored renderings",
   (it) => {
     it.effect("an instance is served as HTML with an entity tag of its own, under a policy that lets it do nothing", () =>
@@ -149,7 +149,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
         yield* ready(first, target)
         const mended = (yield* stored(target)).find((row) => row.path === "nowhere.json")
         assert.strictEqual(mended?.isolated_html, htmlOf(1, "nowhere"))
-      }), 90_000)
+      }))
 
     it.effect(
       "a realm is not ready while what it was made from in another realm has moved on",
@@ -181,8 +181,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
           assert.match(gone.text, /^data: \{"ready":false,"indexed":3,"total":5/m)
           yield* ready(first, target)
           expectProblem(yield* first.ask(target.path("ada"), asHtml), 422)
-        }),
-      90_000
+        })
     )
 
     it.effect(
@@ -200,8 +199,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
           assert.include(mounted as ReadonlyArray<string>, target.url)
           assert.isFalse((mounted as ReadonlyArray<string>).some((url) => url.includes("@")), JSON.stringify(mounted))
           assert.notMatch(first.log(), /ounted \S*@/)
-        }),
-      60_000
+        })
     )
 
     it.effect("readiness tells of progress, also as events", () =>

@@ -8,7 +8,7 @@ import { asHtml, htmlOf, modules, person, ready, stored } from "./people.ts"
 const names = ["ada", "barbara", "grace"]
 const instances = Object.fromEntries(names.map((name) => [`${name}.json`, person(name)]))
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
   "two replicas, one of them with its notifications cut",
   (it) => {
     it.effect(
@@ -62,8 +62,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
           yield* Fiber.interrupt(looking)
           assert.deepStrictEqual(wrong, [])
           assert.isAtLeast(seen.size, names.length * 2)
-        }),
-      90_000
+        })
     )
 
     it.effect(
@@ -86,8 +85,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 s
           for (const row of rows) {
             assert.deepStrictEqual(row.dependencies.map(({ path }) => path).toSorted(), ["card.ts", "person.ts"])
           }
-        }),
-      90_000
+        })
     )
   }
 )

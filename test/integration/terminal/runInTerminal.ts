@@ -54,7 +54,7 @@ export const run = (
         kill: (signal: NodeJS.Signals) =>
           void child.kill(signal),
         stdout: () => stdout,
-        ended: Effect.orDie(Effect.timeout(Effect.promise(() => ended), "30 seconds"))
+        ended: Effect.orDie(Effect.timeout(Effect.promise(() => ended), "90 seconds"))
       }
     }),
     (running) => Effect.sync(() => running.kill("SIGKILL"))

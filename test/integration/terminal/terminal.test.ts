@@ -34,7 +34,7 @@ describe.skipIf(!hasTerminal)("in a terminal (util-linux's script gives one)", (
       assert.include(wide.stdout, "…")
       assert.notMatch(bare.stdout, escapes)
       for (const line of bare.stdout.trimEnd().split("\r\n")) assert.isAtMost(CliOutput.displayWidth(line), 70)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live(
     "progress is shown while modules are made, on one line that is gone in the end",
@@ -50,8 +50,7 @@ describe.skipIf(!hasTerminal)("in a terminal (util-linux's script gives one)", (
         assert.strictEqual(code, 0)
         assert.match(stdout, /\r\u001b\[2K█+░* 12 of 12 modules warm\r\u001b\[2K/)
         assert.match(stdout.slice(stdout.lastIndexOf("\u001b[2K")), /^\S+12 of 12 modules of \S+ are warm/)
-      }).pipe(Effect.scoped),
-    60_000
+      }).pipe(Effect.scoped)
   )
 
   it.live("an error is red, with what to do next; a command's own help is in colour too", () =>
@@ -65,7 +64,7 @@ describe.skipIf(!hasTerminal)("in a terminal (util-linux's script gives one)", (
       assert.include(error.stdout, "lockstep serve")
       assert.match(help.stdout, escapes)
       assert.include(help.stdout, "EXAMPLES")
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })
 
 describe("in a pipe", () => {
@@ -80,7 +79,7 @@ describe("in a pipe", () => {
       assert.notMatch(plain.stdout, escapes)
       assert.include(plain.stdout, `${longName}-1/`)
       assert.match(forced.stdout, escapes)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live("a reader that goes away is no failure", () =>
     Effect.gen(function*() {
@@ -89,7 +88,7 @@ describe("in a pipe", () => {
       const { code, stderr, stdout } = yield* Effect.flatMap(run("bash", ["-c", command]), ({ ended }) => ended)
       assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
       assert.match(stdout, /^URL +KIND/)
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 })
 
 describe("a signal", () => {
@@ -110,7 +109,7 @@ describe("a signal", () => {
         assert.strictEqual(ended.code, code, ended.stderr)
         assert.strictEqual(ended.stdout, "")
       }
-    }).pipe(Effect.scoped), 60_000)
+    }).pipe(Effect.scoped))
 
   it.live(
     "a second one ends what is still ending; of a server, only when it is no echo of the first",
@@ -131,7 +130,6 @@ describe("a signal", () => {
         const [client, server] = yield* Effect.all([twice(), twice("serving")], { concurrency: 2 })
         assert.deepStrictEqual([client.code, server.code], [130, 130])
         assert.isAbove(server.millis, 1200)
-      }).pipe(Effect.scoped),
-    60_000
+      }).pipe(Effect.scoped)
   )
 })

@@ -6,7 +6,7 @@ import { Fleet, post } from "../../support/fleet.ts"
 import { expectProblem, expectStatus, generationOf } from "../main-job/expectations.ts"
 import { versioned, versionOf } from "../main-job/sources.ts"
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })("what a write asks for", (it) => {
+layer(Fleet.layer(), { excludeTestServices: true })("what a write asks for", (it) => {
   it.effect("If-Match and If-None-Match are held to the bytes that a PUT or DELETE changes", () =>
     Effect.gen(function*() {
       const { first, realm, second } = yield* Fleet

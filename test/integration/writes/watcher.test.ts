@@ -43,7 +43,7 @@ const save = (realm: SourceRealm, name: string, text: string) =>
     await Fs.rename(`${file}.tmp.1`, file)
   })
 
-layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer(), { excludeTestServices: true })(
   "edits on disk, seen by two replicas",
   (it) => {
     it.effect("a save is one invalidation for the fleet, and both replicas serve it", () =>
@@ -106,8 +106,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })(
               assert.strictEqual(versionOf((yield* replica.ask(source.path(`${name}?source`))).text), 1, name)
             }
           }
-        }),
-      120_000
+        })
     )
 
     it.effect("a realm's directory that is removed and copied again at once is watched on", () =>
@@ -151,7 +150,7 @@ layer(Fleet.layer(), { excludeTestServices: true, timeout: "150 seconds" })(
   }
 )
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true, timeout: "150 seconds" })(
+layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
   "edits that nobody watched",
   (it) => {
     it.effect("are found when a replica starts, by comparing", () =>
