@@ -6,7 +6,8 @@ import { Samples } from "./Samples.ts"
 import { Members } from "./Members.ts"
 
 /** What this replica and the others say of themselves. */
-export const layerObservation = Layer.mergeAll(EventStreams.layer, Reports.layer, RealmSizes.layer).pipe(
-  Layer.provide(Samples.layer),
-  Layer.provideMerge(Members.layer)
-)
+export const layerObservation = (basePath: string) =>
+  Layer.mergeAll(EventStreams.layer, Reports.layer, RealmSizes.layer).pipe(
+    Layer.provide(Samples.layer),
+    Layer.provideMerge(Members.layer(basePath))
+  )

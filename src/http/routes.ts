@@ -67,7 +67,7 @@ export const layerRoutes = (
       access === "by-host" ? Access.layer("localhost") : Access.layer(new URL(publicUrl).hostname, access),
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
-      layerObservation,
+      layerObservation(basePath),
       Metrics.layer,
       // Only a server of our own can answer before routing: nothing is kept for that.
       FinishedAnswers.layer(1, trustProxy)

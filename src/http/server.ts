@@ -133,7 +133,7 @@ export const layerHttp = (options: HttpOptions) =>
       Access.layer(options.host, options.access),
       NodeHttpServer.layerHttpServices,
       Encodings.layer,
-      layerObservation,
+      layerObservation(""),
       Metrics.layer,
       FinishedAnswers.layer(options.cacheBytes ?? 64 * 2 ** 20, options.trustProxy ?? false)
     ))

@@ -67,6 +67,23 @@ it.live("a host's routes, table and pool have Lockstep's beside them", () =>
     assert.isNotNull(yield* Effect.timeout(Effect.promise(() => ended), "90 seconds"))
   })))
 
+it.live("hosts that have Lockstep below a path of theirs are a fleet whose members ask each other there", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const environment = {
+      DATABASE_URL: Redacted.value(yield* temporaryDatabase),
+      VERSIONS_DIR: yield* temporaryDirectory("lockstep-embed-")
+    }
+    const one = yield* startExample("shop.ts", environment)
+    const two = yield* startExample("shop.ts", environment)
+    const fleet = expectStatus(yield* one.ask("/modules/_fleet"), 200)
+    const members = fleet.json["members"] as ReadonlyArray<{ replicaId: string; report: unknown; problem: unknown }>
+    assert.deepStrictEqual(
+      members.map(({ replicaId }) => replicaId).sort(),
+      [`shop-${one.child.pid}`, `shop-${two.child.pid}`].sort()
+    )
+    for (const member of members) assert.isNotNull(member.report, JSON.stringify(member))
+  })))
+
 it.live("markdown is rendered once by two processes, and an edit through one is seen by the other at once", () =>
   Effect.scoped(Effect.gen(function*() {
     const url = yield* temporaryDatabase
