@@ -4,6 +4,7 @@ import { BenchFailed } from "../harness/BenchFailed.ts"
 import { Children } from "../harness/Children.ts"
 import { fetchModules } from "../harness/fetchModules.ts"
 import { perSecond, seconds } from "../harness/format.ts"
+import { printHottest } from "../harness/profile.ts"
 import { sourceRealm, startReplica } from "../harness/replica.ts"
 import { median, ratios } from "../harness/statistics.ts"
 import { Workbench } from "../harness/Workbench.ts"
@@ -11,7 +12,7 @@ import type { Database } from "../processes/bareQuery.ts"
 import type { Row } from "../Row.ts"
 
 const run = Effect.gen(function*() {
-  const { freshDatabase, freshDirectory, modules, scale } = yield* Workbench
+  const { freshDatabase, freshDirectory, modules, profileDir, scale } = yield* Workbench
   const children = yield* Children
   const fleet = { databaseUrl: yield* freshDatabase, dataDir: yield* freshDirectory }
   const portOf = (url: string) => Number(new URL(url).port)
@@ -23,9 +24,15 @@ const run = Effect.gen(function*() {
   }))
 
   const replica = Effect.scoped(Effect.gen(function*() {
-    const { counts, url } = yield* startReplica(fleet)
+    const { counts, pid, stop, url } = yield* startReplica({ ...fleet, profiled: true })
+    const from = process.hrtime.bigint()
     const { hashes, millis } = yield* fetchModules([{ port: portOf(url), modules }])
+    const to = process.hrtime.bigint()
     const { l2Hits, transpiles } = yield* counts
+    if (profileDir !== undefined) {
+      yield* stop
+      yield* printHottest(profileDir, pid, [{ name: "a new replica, every row in the shared cache", from, to }])
+    }
     if (transpiles !== 0 || l2Hits !== modules.length) {
       return yield* new BenchFailed({ detail: `${l2Hits} L2 hits and ${transpiles} transpiles in a filled cache` })
     }
