@@ -6,11 +6,11 @@ import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 const patienceMillis = 30_000
 
 /**
- * A loser that hears nothing tries for the lock about this often, in milliseconds, and ever less often: whoever held it may
- * be dead, or its word lost. A winner that died is replaced within half a second (rule 8).
+ * A loser that neither hears of a winner's end nor of its death looks for itself this often, in milliseconds: whoever holds
+ * the lock may be frozen, and others may have written the row.
  */
-const firstPause = 100
-const longestPause = 300
+const shortestPause = 1000
+const longestPause = 2000
 
 /**
  * What a miss in L1 costs: look in L2; else be elected and compute; else wait for whoever was. L2 is best effort: when
@@ -84,15 +84,12 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
     )
   )
 
-  const deadline = (yield* Clock.currentTimeMillis) + patienceMillis
-  let waited = false
-  let pause = firstPause
-  while ((yield* Clock.currentTimeMillis) < deadline) {
+  let now = yield* Clock.currentTimeMillis
+  const deadline = now + patienceMillis
+  for (let waited = false; now < deadline; waited = true) {
     // Listening starts before the try: a winner that ends in between is heard.
-    const ended = yield* Effect.forkChild(
-      coordinator.waitForKey(coalesceKey, yield* Random.nextIntBetween(pause / 2, pause * 3 / 2)),
-      { startImmediately: true }
-    )
+    const pause = Math.min(yield* Random.nextIntBetween(shortestPause, longestPause), deadline - now)
+    const ended = yield* Effect.forkChild(coordinator.waitForKey(coalesceKey, pause), { startImmediately: true })
     const won = yield* Effect.catch(elected, (error) => Effect.as(lost(undefined)(error), "uncoordinated" as const))
     if (won === "uncoordinated") break
     if (Option.isSome(won)) {
@@ -106,19 +103,14 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
       }
       return answer
     }
-    waited = true
-    const told = yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
-    // Whoever gets the lock looks for the row; and whoever waits for long, as its holder may be frozen.
-    if (!told && pause < longestPause) {
-      pause = Math.min(pause * 2, longestPause)
-      continue
-    }
+    yield* Effect.withSpan(Fiber.join(ended), "CoherentCache.waitForWinner")
     const row = yield* lookUp
     if (Option.isSome(row)) {
       counters.joined++
       tell("shared", "from another replica's run")
       return { value: row.value, origin: "joined" }
     }
+    now = yield* Clock.currentTimeMillis
   }
   return yield* work
 })

@@ -1,7 +1,7 @@
 import { PgConnection } from "@effect/sql-pg"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
-import { heartbeat, releaseLocks, tryLocks } from "../store/sessionStatements.ts"
+import { freeLocks, heartbeat, releaseLocks, tryLocks } from "../store/sessionStatements.ts"
 import { SessionConfig, sessionConfig } from "./SessionConfig.ts"
 
 /** The server ends a session that says nothing for this long, so that a frozen replica loses its locks. */
@@ -11,6 +11,12 @@ interface TryLock {
   readonly _tag: "TryLock"
   readonly key: string
   readonly held: Deferred.Deferred<boolean, DatabaseError>
+}
+
+interface Look {
+  readonly _tag: "Look"
+  readonly keys: ReadonlyArray<string>
+  readonly free: Deferred.Deferred<ReadonlyArray<string>, DatabaseError>
 }
 
 interface Release {
@@ -23,7 +29,7 @@ interface Beat {
   readonly _tag: "Beat"
 }
 
-type Request = TryLock | Release | Beat
+type Request = TryLock | Look | Release | Beat
 
 /** Locks tried and given back in one round trip. */
 const requestsAPass = 64
@@ -36,6 +42,8 @@ const requestsAPass = 64
 export class LockSession extends Context.Service<LockSession, {
   /** Tries to take the lock; never waits for a holder. The caller must not hold it already: session locks re-enter. */
   readonly tryLock: (key: string) => Effect.Effect<boolean, DatabaseError>
+  /** Which of these nobody holds, this replica included. One question, however many they are. */
+  readonly free: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, DatabaseError>
   /** Gives the lock back and notifies `module_cache_populated` with its key. */
   readonly release: (key: string) => Effect.Effect<void>
   /** Connections that this service holds now: 0 or 1. */
@@ -68,6 +76,7 @@ export class LockSession extends Context.Service<LockSession, {
           const error = new DatabaseError({ operation: "take a coalescing lock", cause: Cause.squash(cause) })
           for (const request of batch) {
             if (request._tag === "TryLock") Deferred.doneUnsafe(request.held, Exit.fail(error))
+            else if (request._tag === "Look") Deferred.doneUnsafe(request.free, Exit.fail(error))
           }
         })
 
@@ -80,14 +89,21 @@ export class LockSession extends Context.Service<LockSession, {
         const batch = yield* Queue.takeBetween(inbox, 1, requestsAPass)
         const released = batch.filter((request) => request._tag === "Release").map((request) => request.key)
         const wanted = batch.filter((request) => request._tag === "TryLock")
+        const looks = batch.filter((request) => request._tag === "Look")
         yield* Effect.gen(function*() {
           if (released.length > 0) yield* session.query(releaseLocks, released)
-          if (wanted.length === 0) return yield* Effect.asVoid(session.query(heartbeat, []))
-          const { rows } = yield* session.query(tryLocks, wanted.map((request) => request.key))
-          const held = new Map(rows.map((row) => [row["key"], row["held"] === true]))
-          for (const request of wanted) {
-            Deferred.doneUnsafe(request.held, Exit.succeed(held.get(request.key) ?? false))
+          if (wanted.length > 0) {
+            const { rows } = yield* session.query(tryLocks, wanted.map((request) => request.key))
+            const held = new Map(rows.map((row) => [row["key"], row["held"] === true]))
+            for (const request of wanted) {
+              Deferred.doneUnsafe(request.held, Exit.succeed(held.get(request.key) ?? false))
+            }
           }
+          for (const { free, keys } of looks) {
+            const { rows } = yield* session.query(freeLocks, keys)
+            Deferred.doneUnsafe(free, Exit.succeed(rows.map((row) => String(row["key"]))))
+          }
+          if (released.length + wanted.length + looks.length === 0) yield* session.query(heartbeat, [])
         }).pipe(Effect.tapCause((cause) => fail(batch, cause)))
       })
 
@@ -114,6 +130,11 @@ export class LockSession extends Context.Service<LockSession, {
           Effect.suspend(() => {
             const held = Deferred.makeUnsafe<boolean, DatabaseError>()
             return Effect.andThen(Queue.offer(inbox, { _tag: "TryLock", key, held }), Deferred.await(held))
+          }),
+        free: (keys) =>
+          Effect.suspend(() => {
+            const free = Deferred.makeUnsafe<ReadonlyArray<string>, DatabaseError>()
+            return Effect.andThen(Queue.offer(inbox, { _tag: "Look", keys, free }), Deferred.await(free))
           }),
         release: (key) => Effect.asVoid(Queue.offer(inbox, { _tag: "Release", key })),
         connections: Effect.sync(() => connected)

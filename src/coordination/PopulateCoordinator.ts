@@ -1,4 +1,4 @@
-import { Context, Deferred, type Duration, Effect, Layer, Option } from "effect"
+import { Context, Deferred, type Duration, Effect, Latch, Layer, Option, Random } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import { lockKey } from "./lockKey.ts"
 import { LockSession } from "./LockSession.ts"
@@ -17,7 +17,10 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
     coalesceKey: string,
     run: Effect.Effect<A, E, R>
   ) => Effect.Effect<Option.Option<A>, E | DatabaseError, R>
-  /** Waits for a winner of this key to end, at most for `timeout`; says whether one did. Starts to listen at once. */
+  /**
+   * Waits for a winner of this key to end, at most for `timeout`; says whether one did. It is over sooner when nobody holds
+   * the key: the winner is dead, or its word was lost. Starts to listen at once.
+   */
   readonly waitForKey: (coalesceKey: string, timeout: Duration.Input) => Effect.Effect<boolean>
 }>()("lockstep/coordination/PopulateCoordinator") {
   static readonly layer = Layer.effect(
@@ -28,11 +31,23 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
       const waiters = makeWaiters()
       yield* notifications.subscribe((event) => {
         if (event._tag === "Message" && event.message.channel === "module_cache_populated") {
-          waiters.wake(event.message.payload)
+          waiters.wake(event.message.payload, true)
         }
       })
       // Session locks are re-entrant, so two fibers of one process must be told apart here.
       const running = new Set<string>()
+
+      // One look for all keys that are waited for: a fleet's losers are many, and each that tried would cost all the others.
+      // Where it cannot be asked, each tries for itself and hears why.
+      const look = Effect.gen(function*() {
+        yield* waiters.some.await
+        yield* Effect.sleep(yield* Random.nextIntBetween(shortestLook, longestLook))
+        const keys = waiters.keys().filter((key) => !running.has(key))
+        if (keys.length === 0) return
+        const free = yield* Effect.orElseSucceed(locks.free(keys), () => keys)
+        for (const key of free) waiters.wake(key, false)
+      })
+      yield* Effect.forkScoped(Effect.forever(look))
       return PopulateCoordinator.of({
         tryAcquireAndRun: (coalesceKey, run) =>
           // Only the run is interruptible: an interruption in between would leave the key taken for ever.
@@ -75,7 +90,7 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
               Effect.asSome(restore(run)),
               Effect.sync(() => {
                 held.delete(key)
-                waiters.wake(key)
+                waiters.wake(key, true)
               })
             )
           })
@@ -85,24 +100,38 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
   })
 }
 
+/**
+ * How often it is looked whether a winner has died, in milliseconds: its key goes to another replica within half a second
+ * (rule 8).
+ */
+const shortestLook = 150
+const longestLook = 350
+
 /** Fibers that wait for a key. A key without waiters takes no room. */
 const makeWaiters = () => {
   const waiting = new Map<string, Set<Deferred.Deferred<boolean>>>()
+  // Open while there is anybody.
+  const some = Latch.makeUnsafe(false)
   const leave = (key: string, waiter: Deferred.Deferred<boolean>) => {
     const waiters = waiting.get(key)
     if (waiters?.delete(waiter) === true && waiters.size === 0) waiting.delete(key)
+    if (waiting.size === 0) some.closeUnsafe()
   }
   return {
-    wake: (key: string) => waiting.get(key)?.forEach((waiter) => Deferred.doneUnsafe(waiter, Effect.succeed(true))),
+    some,
+    keys: () => Array.from(waiting.keys()),
+    wake: (key: string, told: boolean) =>
+      waiting.get(key)?.forEach((waiter) => Deferred.doneUnsafe(waiter, Effect.succeed(told))),
     wait: (key: string, timeout: Duration.Input): Effect.Effect<boolean> =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
           const waiter = Deferred.makeUnsafe<boolean>()
           const waiters = waiting.get(key) ?? new Set()
           waiting.set(key, waiters.add(waiter))
+          some.openUnsafe()
           return waiter
         }),
-        (waiter) => Effect.map(Effect.timeoutOption(Deferred.await(waiter), timeout), Option.isSome),
+        (waiter) => Effect.map(Effect.timeoutOption(Deferred.await(waiter), timeout), Option.getOrElse(() => false)),
         (waiter) => Effect.sync(() => leave(key, waiter))
       )
   }

@@ -12,6 +12,12 @@ export const heartbeat = "SELECT 1"
 export const tryLocks = `SELECT key::text AS key, pg_try_advisory_lock(key) AS held
   FROM unnest($1::text[]::bigint[]) AS key`
 
+/** Which of these keys no session holds: whoever held them is done, or dead. */
+export const freeLocks = `SELECT key::text AS key FROM unnest($1::text[]::bigint[]) AS key
+  EXCEPT SELECT ((classid::bigint << 32) | objid::bigint)::text FROM pg_locks
+  WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
 /** Tells the losers that the winner is done, whose row is committed by now, and gives the locks back. */
 export const releaseLocks = `SELECT pg_notify('module_cache_populated', key::text), pg_advisory_unlock(key)
   FROM unnest($1::text[]::bigint[]) AS key`

@@ -20,6 +20,10 @@ export class AdvisoryLocks {
     return this.#held.size
   }
 
+  isFree(key: string): boolean {
+    return !this.#held.has(key)
+  }
+
   tryLock(key: string, owner: Connection): boolean {
     const held = this.#held.get(key)
     if (held !== undefined && held.owner !== owner) return false
@@ -73,25 +77,27 @@ export const layerLockSession = (link: Link, locks: AdvisoryLocks, channels: Cha
       opened.onClient(() => idle.locks.delete(opened))
       return session = opened
     }
+    const ask = <A>(answering: (connection: Connection) => A) =>
+      Effect.suspend(() => {
+        const connection = connected()
+        return Effect.timeoutOrElse(
+          connection.call<A>("take a coalescing lock", (answer) => answer(answering(connection))),
+          {
+            duration: "2 seconds",
+            // The session is given up with its locks: what it was asked may still happen.
+            orElse: () =>
+              Effect.suspend(() => {
+                connection.end()
+                return Effect.fail(
+                  new DatabaseError({ operation: "take a coalescing lock", cause: new Error("no answer in time") })
+                )
+              })
+          }
+        )
+      })
     return LockSession.of({
-      tryLock: (key) =>
-        Effect.suspend(() => {
-          const connection = connected()
-          return Effect.timeoutOrElse(
-            connection.call<boolean>("take a coalescing lock", (answer) => answer(locks.tryLock(key, connection))),
-            {
-              duration: "2 seconds",
-              // The session is given up with its locks: what it was asked may still happen.
-              orElse: () =>
-                Effect.suspend(() => {
-                  connection.end()
-                  return Effect.fail(
-                    new DatabaseError({ operation: "take a coalescing lock", cause: new Error("no answer in time") })
-                  )
-                })
-            }
-          )
-        }),
+      tryLock: (key) => ask((connection) => locks.tryLock(key, connection)),
+      free: (keys) => ask(() => keys.filter((key) => locks.isFree(key))),
       release: (key) =>
         Effect.suspend(() => {
           const connection = session

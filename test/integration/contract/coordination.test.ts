@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import type { PgClient } from "@effect/sql-pg"
-import { Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { Counters } from "../../../src/coordination/Counters.ts"
 import { Lease } from "../../../src/coordination/Lease.ts"
@@ -178,6 +178,32 @@ layer(postgresWithSessions(), { excludeTestServices: true })("coordination on Po
         Effect.orElseSucceed(here.tryAcquireAndRun("key", Effect.succeed("again")), Option.none),
         Option.isSome
       )
+    }).pipe(Effect.scoped))
+
+  it.effect("a waiter is let go within half a second when the holder's session has ended, and not before (rule 8)", () =>
+    Effect.gen(function*() {
+      const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      const sql = yield* SqlClient.SqlClient
+      // A key's 64 bits are found again whatever their signs are.
+      const keys = Array.from({ length: 20 }, (_, index) => `held ${index}`)
+      const held = yield* Effect.forEach(keys, (key) =>
+        Effect.gen(function*() {
+          const begun = yield* Deferred.make<void>()
+          yield* Effect.forkChild(
+            here.tryAcquireAndRun(key, Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+          )
+          yield* Deferred.await(begun)
+          return yield* Effect.forkChild(there.waitForKey(key, "60 seconds"), { startImmediately: true })
+        }))
+      yield* Effect.sleep("1 second")
+      for (const waiting of held) assert.isUndefined(waiting.pollUnsafe())
+      yield* sql`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+      const [took, told] = yield* Effect.timed(Effect.forEach(held, Fiber.join))
+      assert.deepStrictEqual(told, keys.map(() => false))
+      // Half a second, and what a busy machine adds; without the look it would be a minute.
+      assert.isBelow(Duration.toMillis(took), 5_000)
     }).pipe(Effect.scoped))
 
   it.effect("waiters of a key are told that its lock cannot be asked for, and none hangs", () =>
