@@ -104,10 +104,15 @@ const resolve = Effect.fnUntraced(function*(files: RealmFiles["Service"], view: 
   const missing = yield* Effect.result(files.read(view.row, path))
   if (missing._tag === "Success") return { canonicalPath: path, found: missing.success }
   if (missing.failure._tag !== "FileNotFound") return yield* missing.failure
-  for (const canonicalPath of yield* files.present(view.row, aliasCandidates(path))) {
-    const found = yield* Effect.result(files.read(view.row, canonicalPath))
-    if (found._tag === "Success") return { canonicalPath, found: found.success }
-    if (found.failure._tag !== "FileNotFound") return yield* found.failure
+  // Twice: a module that takes another extension between look and read is there all the while.
+  for (let look = 0; look < 2; look++) {
+    const there = yield* files.present(view.row, aliasCandidates(path))
+    if (there.length === 0) break
+    for (const canonicalPath of there) {
+      const found = yield* Effect.result(files.read(view.row, canonicalPath))
+      if (found._tag === "Success") return { canonicalPath, found: found.success }
+      if (found.failure._tag !== "FileNotFound") return yield* found.failure
+    }
   }
   return yield* missing.failure
 })

@@ -11,6 +11,7 @@ import { wantsHtml, wantsSource } from "./accept.ts"
 import { matches, unchangedHeadersOf } from "./conditional.ts"
 import { codingFor } from "./contentEncoding.ts"
 import { type PreparedHead, prepareHead, writeHead } from "./preparedHead.ts"
+import { asksForSource, splitQuery } from "./query.ts"
 
 /** What a request is known by: whatever may change its answer. All as sent. */
 export interface Asked {
@@ -172,11 +173,11 @@ const direct = (url: string, headers: Headers): string => {
   return `${wanted}${codingFor(String(headers["accept-encoding"] ?? ""))} ${String(headers["host"])} ${resourceOf(url)}`
 }
 
-/** Of what a query may say, only `source` makes a difference: a client's `?v=2` finds, and keeps, what all others do. */
+/** What the router makes of it: a client's `?v=2` finds, and keeps, what all others do. */
 const resourceOf = (url: string): string => {
-  const at = url.indexOf("?")
-  if (at < 0) return url
-  return `${url.slice(0, at)}${new URLSearchParams(url.slice(at)).has("source") ? "?source" : ""}`
+  if (!url.includes("?")) return url
+  const { path, query } = splitQuery(url)
+  return asksForSource(new URLSearchParams(query)) ? `${path}?source` : path
 }
 
 const behindProxy = (url: string, headers: Headers): string =>

@@ -34,6 +34,7 @@ import {
   unknownHost,
   unsupportedType
 } from "./problems.ts"
+import { splitQuery } from "./query.ts"
 import { clientAddress, type RateLimit } from "./RateLimit.ts"
 import { handleRealm } from "./realms.ts"
 import { referencePaths } from "./reference.ts"
@@ -180,7 +181,7 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
 
   const handle = Effect.gen(function*() {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const [path = "", query = ""] = splitOnce(request.url, "?")
+    const { path, query } = splitQuery(request.url)
     if (path.length > maxPathLength) return pathTooLong(maxPathLength)
     if (!path.startsWith("/")) return noSuchEndpoint(path.slice(0, 200))
     // Files of the package, the same for everybody; its data is asked for apart.
@@ -217,7 +218,7 @@ export const makeApp = Effect.fnUntraced(function*(options: AppOptions) {
       inFlight--
       // Who went away got no answer.
       if (Exit.isFailure(exit)) return Effect.void
-      const kind = kindOf(method, splitOnce(url, "?")[0] ?? "", exit.value)
+      const kind = kindOf(method, splitQuery(url).path, exit.value)
       const status = statusClass(exit.value.status)
       const seconds = Number(clock.monotonicTimeNanosUnsafe() - began) / 1e9
       requestDuration({ kind, status }).updateUnsafe(seconds, context)
@@ -254,11 +255,6 @@ const takeOf = (rateLimit: RateLimit, principal: Principal): number =>
 
 const addressOf = (request: HttpServerRequest.HttpServerRequest, trustProxy: boolean): string =>
   clientAddress(Option.getOrUndefined(request.remoteAddress), request.headers["x-forwarded-for"], trustProxy)
-
-const splitOnce = (text: string, separator: string) => {
-  const index = text.indexOf(separator)
-  return index < 0 ? [text, ""] : [text.slice(0, index), text.slice(index + 1)]
-}
 
 /** What the router answers by itself, as a problem like all others; and nothing that it answers is kept by anybody. */
 const asOurs = (response: HttpServerResponse.HttpServerResponse) => {

@@ -22,6 +22,7 @@ import { definitionsOf } from "./definitions.ts"
 import { modulePreload } from "./modulePreload.ts"
 import { represent, representFile } from "./represent.ts"
 import { answerTo, isFailure, methodNotAllowed, payloadTooLarge } from "./problems.ts"
+import { asksForSource } from "./query.ts"
 import { indexed, instanceAsHtml, readiness } from "./renderings.ts"
 import type { RequestedRealm } from "./RequestedRealm.ts"
 import { sandboxOf } from "./sandbox.ts"
@@ -136,7 +137,7 @@ const read = Effect.fnUntraced(function*(
     return (yield* sourceMap(request, requested)) ?? (yield* source.failure)
   }
   const file = source.success
-  return isExecutable(file.canonicalPath) && !query.has("source") && !wantsSource(accept)
+  return isExecutable(file.canonicalPath) && !asksForSource(query) && !wantsSource(accept)
     ? yield* module(request, requested, file)
     : yield* plain(request, requested, file)
 })

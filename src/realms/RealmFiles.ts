@@ -139,19 +139,19 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const regular = (realm: Place, file: string, stat: fs.BigIntStats) =>
     stat.isFile() ? Effect.succeed(stat) : Effect.fail(notFound(realm, file, "is not a file"))
 
-  // All at once and in Node's own terms. What may not be looked at is there: its `read` says why it cannot be had.
+  // In Node's own terms, and in their order: of a file that takes a later name meanwhile, one of the two is seen. What may
+  // not be looked at is there: its `read` says why it cannot be had.
   const present = Effect.fnUntraced(function*(realm: Place, files: ReadonlyArray<string>) {
     const root = rootOf(realm)
-    const there = yield* Effect.promise(() =>
-      Promise.all(
-        files.map((file) =>
-          new Promise<boolean>((resolve) =>
-            fs.access(path.join(root, file), (error) => resolve(error === null || !absent.has(error.code ?? "")))
-          )
-        )
+    const isThere = (file: string) =>
+      new Promise<boolean>((resolve) =>
+        fs.access(path.join(root, file), (error) => resolve(error === null || !absent.has(error.code ?? "")))
       )
-    )
-    return files.filter((_, index) => there[index])
+    return yield* Effect.promise(async () => {
+      const there: Array<string> = []
+      for (const file of files) if (await isThere(file)) there.push(file)
+      return there
+    })
   })
 
   // One question to the system, which follows the links anew each time: that the same file lies there is all that matters.

@@ -39,11 +39,16 @@ export const unless = (code: string) => (error: NodeJS.ErrnoException) => {
   if (error.code !== code) throw error
 }
 
+/** What Node reads in one go. */
+const maxLength = 2 ** 31 - 1
+
 /**
  * The rest of a file whose stat said `size`: one question to the system if it has not grown since, where `readFile` asks
- * three. The bytes are in a buffer of their own and keep no others in memory.
+ * three. The bytes are in a buffer of their own and keep no others in memory. Fails for 2 GiB and more, as `readFile` does.
  */
 export const readToEnd = async (handle: fs.promises.FileHandle, size: number): Promise<Buffer> => {
+  const tooLarge = () => Object.assign(new Error("it has 2 GiB or more"), { code: "ERR_FS_FILE_TOO_LARGE" })
+  if (size >= maxLength) throw tooLarge()
   // With room for one more byte, which a file that ends where its stat said leaves empty.
   let buffer = Buffer.allocUnsafeSlow(size + 1)
   let length = 0
@@ -52,6 +57,7 @@ export const readToEnd = async (handle: fs.promises.FileHandle, size: number): P
     length += bytesRead
     if (bytesRead === 0 || (length >= size && length < buffer.length)) return buffer.subarray(0, length)
     if (length === buffer.length) {
+      if (2 * length > maxLength) throw tooLarge()
       const larger = Buffer.allocUnsafeSlow(2 * length)
       buffer.copy(larger)
       buffer = larger

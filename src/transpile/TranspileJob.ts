@@ -11,11 +11,11 @@ export interface TranspileJob {
   readonly bytes: Uint8Array
 }
 
-/** A view into a shared buffer is copied first: sent as it is, it would take the whole buffer along. */
+/** A view into a larger buffer is copied first: sent as it is, it would take the whole buffer along. A spare byte may come. */
 export const transpileJob = (task: TranspileJob["task"], { bytes, path }: ModuleSource): TranspileJob => ({
   task,
   path,
-  bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+  bytes: bytes.buffer.byteLength - bytes.byteLength <= 1 ? bytes : new Uint8Array(bytes)
 })
 
 /** What makes JavaScript. */

@@ -15,6 +15,7 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
     const disk = new Map<string, string>()
     const reads: Array<string> = []
     const stamps: Array<string> = []
+    const lookedAt: Array<() => void> = []
     let hold: Deferred.Deferred<void> | undefined
     const find = (path: string) =>
       Effect.suspend(() => {
@@ -29,7 +30,12 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
           if (hold !== undefined) yield* Deferred.await(hold)
           return { bytes: Buffer.from(text), stamp: text }
         }),
-      present: (_, paths) => Effect.sync(() => paths.filter((path) => disk.has(path))),
+      present: (_, paths) =>
+        Effect.sync(() => {
+          const there = paths.filter((path) => disk.has(path))
+          lookedAt.splice(0).forEach((after) => after())
+          return there
+        }),
       stamp: (_, path) => Effect.tap(find(path), () => Effect.sync(() => stamps.push(path))),
       unchanged: (_, path, stamp) => (then) => then(disk.get(path) === stamp)
     }
@@ -61,6 +67,8 @@ const setUp = (kind: "source" | "published" = "source", capacityBytes = 100_000)
       disk,
       reads,
       stamps,
+      /** What happens on disk after the next look at which files there are. */
+      lookedAt,
       fence,
       view,
       cache,
@@ -124,6 +132,17 @@ it.effect("a source realm's file that was edited in place is read again, without
     disk.set("a.ts", "three")
     assert.strictEqual(yield* text("a"), "a.ts: three")
     assert.strictEqual(reads.length, 4)
+  }))
+
+it.effect("a module that takes another extension while its alias is looked for is found under the new one", () =>
+  Effect.gen(function*() {
+    const { disk, lookedAt, text } = yield* setUp("source")
+    disk.set("a.ts", "moved")
+    lookedAt.push(() => {
+      disk.delete("a.ts")
+      disk.set("a.tsx", "moved")
+    })
+    assert.strictEqual(yield* text("a"), "a.tsx: moved")
   }))
 
 it.effect("a source realm's file that went away is not found, or found under another extension", () =>

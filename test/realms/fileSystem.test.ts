@@ -32,6 +32,15 @@ it.live("a file is read to its end, also where it has grown or shrunk since its 
       }
     }), { discard: true }))
 
+it.live("a file of 2 GiB and more is refused before any of it is taken into memory", () =>
+  Effect.gen(function*() {
+    const handle = yield* holding(Buffer.from("sparse"))
+    for (const size of [2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32 + 100]) {
+      const error = yield* Effect.flip(Effect.tryPromise({ try: () => readToEnd(handle, size), catch: String }))
+      assert.include(error, "2 GiB")
+    }
+  }).pipe(Effect.scoped))
+
 it.live("what is kept of a small file keeps no other bytes in memory", () =>
   Effect.gen(function*() {
     const handle = yield* holding(Buffer.from("small"))

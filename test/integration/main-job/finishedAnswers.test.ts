@@ -50,10 +50,13 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("finished ans
             "a query, and what it accepts"
           )
         }
-        for (const finished of [0, 1]) {
-          const text = yield* ask(`${path}?t=${version}&source`)
-          assert.deepStrictEqual([text.finished, text.answer.text], [finished, versioned(version)])
+        // Read as the router reads it: by neither is one given in the place of the other.
+        for (const query of ["??source", "?source", "?%73ource="]) {
+          assert.strictEqual((yield* ask(`${path}${query}`)).answer.text, versioned(version), query)
+          assert.strictEqual((yield* ask(path)).answer.headers["content-type"], "text/javascript; charset=utf-8", query)
         }
+        const text = yield* ask(`${path}?t=${version}&source`)
+        assert.deepStrictEqual([text.finished, text.answer.text], [1, versioned(version)])
         yield* ask(target.path("a.ts"))
         const module = yield* ask(target.path("a.ts"))
         assert.deepStrictEqual([module.finished, versionOf(module.answer.text)], [1, version])
