@@ -2,8 +2,12 @@ import { Clock, Effect, Fiber, Option, Random } from "effect"
 import { EventLog } from "../coordination/EventLog.ts"
 import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 
-/** How long a loser waits for winners before it works for itself (S13). */
-const patienceMillis = 30_000
+/**
+ * How long a loser waits for winners before it works for itself (S13). A winner that dies is replaced long before. One that
+ * lives may stand in its farm's queue for as long as a cold start of its fleet takes: losers that worked for themselves then
+ * would make it longer, and nothing once (I5).
+ */
+const patienceMillis = 300_000
 
 /**
  * A loser that neither hears of a winner's end nor of its death looks for itself this often, in milliseconds: whoever holds

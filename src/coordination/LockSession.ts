@@ -1,16 +1,31 @@
 import { PgConnection } from "@effect/sql-pg"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import { freeLocks, heartbeat, releaseLocks, tryLocks } from "../store/sessionStatements.ts"
+import { askSession } from "./askSession.ts"
 import { SessionConfig, sessionConfig } from "./SessionConfig.ts"
 
 /** The server ends a session that says nothing for this long, so that a frozen replica loses its locks. */
 const idleSessionTimeout = "3000"
 
+/** What the session says when it has nothing to ask, so often that its host may stand still for a while. */
+const beat = "500 millis"
+
+/** How long the session waits for an answer, in milliseconds. */
+const patience = 2000
+
+/**
+ * Nothing is asked of a session for this long after one was lost: what ended it may have ended the other replicas', and
+ * each takes its own locks again first.
+ */
+const grace = "200 millis"
+
 interface TryLock {
   readonly _tag: "TryLock"
   readonly key: string
   readonly held: Deferred.Deferred<boolean, DatabaseError>
+  /** A session was lost over it: the next one is asked, and no third. */
+  readonly again?: boolean
 }
 
 interface Look {
@@ -36,11 +51,15 @@ const requestsAPass = 64
 
 /**
  * Session locks on one dedicated connection, however many keys are in work (S16). Requests are batched: what arrives
- * while a statement is under way goes out with the next one. Locks are for efficiency only; when the session is lost its
- * locks are lost with it, and the fences keep what their holders write correct.
+ * while a statement is under way goes out with the next one. Locks are for efficiency only: a session that is lost takes its
+ * locks along, and the next one takes back those that nobody else has had meanwhile. The fences keep what holders write
+ * correct.
  */
 export class LockSession extends Context.Service<LockSession, {
-  /** Tries to take the lock; never waits for a holder. The caller must not hold it already: session locks re-enter. */
+  /**
+   * Tries to take the lock; never waits for a holder. The caller must not hold it already: session locks re-enter. Fails
+   * when there is no session to be had, or two were lost over it.
+   */
   readonly tryLock: (key: string) => Effect.Effect<boolean, DatabaseError>
   /** Which of these nobody holds, this replica included. One question, however many they are. */
   readonly free: (keys: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, DatabaseError>
@@ -54,7 +73,10 @@ export class LockSession extends Context.Service<LockSession, {
     Effect.gen(function*() {
       const config = yield* SessionConfig
       const inbox = yield* Queue.bounded<Request>(100_000)
+      const held = new Set<string>()
       let connected = 0
+      let refused = false
+      let lost = false
 
       const open = Effect.gen(function*() {
         const connection = yield* PgConnection.make(
@@ -62,13 +84,14 @@ export class LockSession extends Context.Service<LockSession, {
         )
         connected = 1
         yield* Effect.addFinalizer(() => Effect.sync(() => connected = 0))
-        // Statements are never interrupted: a cancel request could hit a later one of this session.
         const query = (text: string, keys: ReadonlyArray<string>) =>
-          Effect.flatMap(
-            Effect.forkDetach(connection.query(text, keys.length === 0 ? [] : [keys])),
-            (sent) => Effect.timeout(Fiber.join(sent), "2 seconds")
-          )
-        return { query }
+          askSession(connection.query(text, keys.length === 0 ? [] : [keys]), patience)
+        // I5: what is in work here goes on, so it is taken again before others find it free. What they have by now is theirs.
+        if (held.size > 0) {
+          const { rows } = yield* query(tryLocks, Array.from(held))
+          for (const row of rows) if (row["held"] !== true) held.delete(String(row["key"]))
+        }
+        return query
       })
 
       const fail = (batch: ReadonlyArray<Request>, cause: Cause.Cause<unknown>) =>
@@ -80,47 +103,63 @@ export class LockSession extends Context.Service<LockSession, {
           }
         })
 
+      // I5: who was told that there is no coordination works for itself, and a lost session does not mean that.
+      const failOrAskAgain = (batch: ReadonlyArray<Request>, cause: Cause.Cause<unknown>) =>
+        fail(
+          Cause.hasInterruptsOnly(cause) ?
+            batch :
+            batch.filter((request) =>
+              request._tag !== "TryLock" || request.again === true ||
+              !Queue.offerUnsafe(inbox, { ...request, again: true })
+            ),
+          cause
+        )
+
       // One pass: what has arrived, a part at a time, so that its waiters do not all go on in one turn of the event loop.
       const serve = Effect.fnUntraced(function*(
-        session: {
-          readonly query: (text: string, keys: ReadonlyArray<string>) => Effect.Effect<PgConnection.Result, unknown>
-        }
+        query: (text: string, keys: ReadonlyArray<string>) => Effect.Effect<PgConnection.Result, unknown>
       ) {
         const batch = yield* Queue.takeBetween(inbox, 1, requestsAPass)
         const released = batch.filter((request) => request._tag === "Release").map((request) => request.key)
         const wanted = batch.filter((request) => request._tag === "TryLock")
         const looks = batch.filter((request) => request._tag === "Look")
         yield* Effect.gen(function*() {
-          if (released.length > 0) yield* session.query(releaseLocks, released)
+          // Not to be taken again, also if this is the last that the session hears.
+          for (const key of released) held.delete(key)
+          if (released.length > 0) yield* query(releaseLocks, released)
           if (wanted.length > 0) {
-            const { rows } = yield* session.query(tryLocks, wanted.map((request) => request.key))
-            const held = new Map(rows.map((row) => [row["key"], row["held"] === true]))
-            for (const request of wanted) {
-              Deferred.doneUnsafe(request.held, Exit.succeed(held.get(request.key) ?? false))
-            }
+            const { rows } = yield* query(tryLocks, wanted.map((request) => request.key))
+            for (const row of rows) if (row["held"] === true) held.add(String(row["key"]))
+            for (const request of wanted) Deferred.doneUnsafe(request.held, Exit.succeed(held.has(request.key)))
           }
           for (const { free, keys } of looks) {
-            const { rows } = yield* session.query(freeLocks, keys)
+            const { rows } = yield* query(freeLocks, keys)
             Deferred.doneUnsafe(free, Exit.succeed(rows.map((row) => String(row["key"]))))
           }
-          if (released.length + wanted.length + looks.length === 0) yield* session.query(heartbeat, [])
-        }).pipe(Effect.tapCause((cause) => fail(batch, cause)))
+          if (released.length + wanted.length + looks.length === 0) yield* query(heartbeat, [])
+        }).pipe(Effect.tapCause((cause) => failOrAskAgain(batch, cause)))
       })
 
-      // The session is opened by the first request after a loss, so that a database that is away costs nothing.
+      // Opened by the first request, or after a loss for the locks that were held: a database that is away costs nothing.
       const run = Effect.gen(function*() {
         yield* Effect.scoped(Effect.gen(function*() {
-          const first = yield* Queue.peek(inbox)
+          if (held.size === 0 || refused) yield* Queue.peek(inbox)
+          refused = true
           const scope = yield* Scope.make()
           yield* Effect.addFinalizer((exit) => Effect.forkDetach(Scope.close(scope, exit)))
           const session = yield* Scope.provide(open, scope).pipe(
-            Effect.tapCause((cause) => Effect.flatMap(Queue.takeAll(inbox), (batch) => fail([first, ...batch], cause)))
+            Effect.tapCause((cause) => Effect.flatMap(Queue.clear(inbox), (batch) => fail(batch, cause)))
           )
+          refused = false
+          if (lost) yield* Effect.sleep(grace)
+          lost = true
           yield* Effect.forkScoped(Effect.forever(
-            Effect.andThen(Effect.sleep("1 second"), Queue.offer(inbox, { _tag: "Beat" }))
+            Effect.andThen(Effect.sleep(beat), Queue.offer(inbox, { _tag: "Beat" }))
           ))
           return yield* Effect.forever(serve(session))
-        })).pipe(Effect.catchCause((cause) => Effect.logWarning("The lock session was lost; its locks with it", cause)))
+        })).pipe(
+          Effect.catchCause((cause) => Effect.logWarning("The lock session was lost and is being opened again", cause))
+        )
         yield* Effect.sleep("50 millis")
       })
       yield* Effect.forkScoped(Effect.forever(run))

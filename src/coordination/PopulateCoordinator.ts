@@ -38,13 +38,13 @@ export class PopulateCoordinator extends Context.Service<PopulateCoordinator, {
       const running = new Set<string>()
 
       // One look for all keys that are waited for: a fleet's losers are many, and each that tried would cost all the others.
-      // Where it cannot be asked, each tries for itself and hears why.
+      // Where it cannot be asked, each hears why when it next tries for itself.
       const look = Effect.gen(function*() {
         yield* waiters.some.await
         yield* Effect.sleep(yield* Random.nextIntBetween(shortestLook, longestLook))
         const keys = waiters.keys().filter((key) => !running.has(key))
         if (keys.length === 0) return
-        const free = yield* Effect.orElseSucceed(locks.free(keys), () => keys)
+        const free = yield* Effect.orElseSucceed(locks.free(keys), () => [])
         for (const key of free) waiters.wake(key, false)
       })
       yield* Effect.forkScoped(Effect.forever(look))

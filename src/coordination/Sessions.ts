@@ -1,5 +1,5 @@
 import { PgConnection } from "@effect/sql-pg"
-import { Context, Effect, Fiber, Layer, Queue, Schema, Scope } from "effect"
+import { Context, Effect, Layer, Queue, Schema, Scope } from "effect"
 import { DatabaseError } from "../domain/errors.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { MemoryDatabase, type MemoryTables } from "../store/MemoryDatabase.ts"
@@ -12,6 +12,7 @@ import {
   registerMembership,
   renewMembership
 } from "../store/sessionStatements.ts"
+import { askSession } from "./askSession.ts"
 import { MemoryBus } from "./MemoryBus.ts"
 import { SessionConfig, sessionConfig } from "./SessionConfig.ts"
 
@@ -119,11 +120,7 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
   // A tenth of the lease and half a second at least: a black hole is noticed long before the lease ends.
   const patience = Math.max(500, member.leaseMillis / 3)
   const query = (statement: string, parameters: ReadonlyArray<unknown> = []) =>
-    // Never interrupted: a cancel request could hit a later statement of this session.
-    Effect.forkDetach(pin.query(statement, parameters)).pipe(
-      Effect.flatMap((sent) => Effect.timeout(Fiber.join(sent), patience)),
-      Effect.mapError(lost)
-    )
+    Effect.mapError(askSession(pin.query(statement, parameters), patience), lost)
 
   return {
     inbox,
