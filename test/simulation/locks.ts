@@ -69,10 +69,13 @@ export interface IdleSessions {
 export const layerLockSession = (link: Link, locks: AdvisoryLocks, channels: Channels, idle: IdleSessions) =>
   Layer.sync(LockSession, () => {
     let session: Connection | undefined
+    const held = new Set<string>()
     const connected = () => {
       if (session?.alive === true) return session
       const opened = link.open("take a coalescing lock")
       opened.onServer(() => locks.release(opened))
+      // What is in work goes on: its locks are taken again, but for those that others have had meanwhile.
+      for (const key of held) if (!locks.tryLock(key, opened)) held.delete(key)
       idle.locks.add(opened)
       opened.onClient(() => idle.locks.delete(opened))
       return session = opened
@@ -96,10 +99,15 @@ export const layerLockSession = (link: Link, locks: AdvisoryLocks, channels: Cha
         )
       })
     return LockSession.of({
-      tryLock: (key) => ask((connection) => locks.tryLock(key, connection)),
+      tryLock: (key) =>
+        Effect.tap(
+          ask((connection) => locks.tryLock(key, connection)),
+          (had) => Effect.sync(() => had && held.add(key))
+        ),
       free: (keys) => ask(() => keys.filter((key) => locks.isFree(key))),
       release: (key) =>
         Effect.suspend(() => {
+          held.delete(key)
           const connection = session
           if (connection?.alive !== true) return Effect.void
           return connection.call<void>("release a lock", (answer) => {
