@@ -5,7 +5,7 @@ import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 /**
  * How long a loser waits for winners before it works for itself (S13). A winner that dies is replaced long before. One that
  * lives may stand in its farm's queue for as long as a cold start of its fleet takes: losers that worked for themselves then
- * would make it longer, and nothing once (I5).
+ * would make that longer, and each module more than once (I5).
  */
 const patienceMillis = 300_000
 

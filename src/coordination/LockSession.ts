@@ -8,17 +8,22 @@ import { SessionConfig, sessionConfig } from "./SessionConfig.ts"
 /** The server ends a session that says nothing for this long, so that a frozen replica loses its locks. */
 const idleSessionTimeout = "3000"
 
-/** What the session says when it has nothing to ask, so often that its host may stand still for a while. */
-const beat = "500 millis"
+/** While anything is in work, the session is asked this often whether it is still there; otherwise a fifth as often. */
+const beat = "100 millis"
+const beatsWhileIdle = 5
 
 /** How long the session waits for an answer, in milliseconds. */
 const patience = 2000
 
 /**
- * Nothing is asked of a session for this long after one was lost: what ended it may have ended the other replicas', and
- * each takes its own locks again first.
+ * What ended a session may have ended the other replicas', and each takes its own locks again first: nothing else is asked of
+ * the next one for this long. Others find out with a beat, wait for `pause` and connect.
  */
-const grace = "200 millis"
+const grace = "300 millis"
+const pause = "50 millis"
+
+/** How long locks of what is in work wait for a server that has refused a session. */
+const retry = "1 second"
 
 interface TryLock {
   readonly _tag: "TryLock"
@@ -73,10 +78,11 @@ export class LockSession extends Context.Service<LockSession, {
     Effect.gen(function*() {
       const config = yield* SessionConfig
       const inbox = yield* Queue.bounded<Request>(100_000)
+      // Keys whose locks this process has been given, and not given back.
       const held = new Set<string>()
       let connected = 0
+      let openedBefore = false
       let refused = false
-      let lost = false
 
       const open = Effect.gen(function*() {
         const connection = yield* PgConnection.make(
@@ -86,7 +92,7 @@ export class LockSession extends Context.Service<LockSession, {
         yield* Effect.addFinalizer(() => Effect.sync(() => connected = 0))
         const query = (text: string, keys: ReadonlyArray<string>) =>
           askSession(connection.query(text, keys.length === 0 ? [] : [keys]), patience)
-        // I5: what is in work here goes on, so it is taken again before others find it free. What they have by now is theirs.
+        // I5: what is in work here goes on, so it is taken again before others find it free. What another has is let go.
         if (held.size > 0) {
           const { rows } = yield* query(tryLocks, Array.from(held))
           for (const row of rows) if (row["held"] !== true) held.delete(String(row["key"]))
@@ -94,26 +100,21 @@ export class LockSession extends Context.Service<LockSession, {
         return query
       })
 
-      const fail = (batch: ReadonlyArray<Request>, cause: Cause.Cause<unknown>) =>
+      const fail = (requests: ReadonlyArray<Request>, cause: Cause.Cause<unknown>) =>
         Effect.sync(() => {
-          const error = new DatabaseError({ operation: "take a coalescing lock", cause: Cause.squash(cause) })
-          for (const request of batch) {
-            if (request._tag === "TryLock") Deferred.doneUnsafe(request.held, Exit.fail(error))
-            else if (request._tag === "Look") Deferred.doneUnsafe(request.free, Exit.fail(error))
+          const error = Exit.fail(
+            new DatabaseError({ operation: "take a coalescing lock", cause: Cause.squash(cause) })
+          )
+          for (const request of requests) {
+            if (request._tag === "TryLock") Deferred.doneUnsafe(request.held, error)
+            else if (request._tag === "Look") Deferred.doneUnsafe(request.free, error)
           }
         })
 
-      // I5: who was told that there is no coordination works for itself, and a lost session does not mean that.
-      const failOrAskAgain = (batch: ReadonlyArray<Request>, cause: Cause.Cause<unknown>) =>
-        fail(
-          Cause.hasInterruptsOnly(cause) ?
-            batch :
-            batch.filter((request) =>
-              request._tag !== "TryLock" || request.again === true ||
-              !Queue.offerUnsafe(inbox, { ...request, again: true })
-            ),
-          cause
-        )
+      // I5: who is told that there is no coordination works for itself, and one lost session does not mean that.
+      const askAgain = (request: Request) =>
+        request._tag === "TryLock" && request.again !== true && !Deferred.isDoneUnsafe(request.held) &&
+        Queue.offerUnsafe(inbox, { ...request, again: true })
 
       // One pass: what has arrived, a part at a time, so that its waiters do not all go on in one turn of the event loop.
       const serve = Effect.fnUntraced(function*(
@@ -124,8 +125,6 @@ export class LockSession extends Context.Service<LockSession, {
         const wanted = batch.filter((request) => request._tag === "TryLock")
         const looks = batch.filter((request) => request._tag === "Look")
         yield* Effect.gen(function*() {
-          // Not to be taken again, also if this is the last that the session hears.
-          for (const key of released) held.delete(key)
           if (released.length > 0) yield* query(releaseLocks, released)
           if (wanted.length > 0) {
             const { rows } = yield* query(tryLocks, wanted.map((request) => request.key))
@@ -137,45 +136,74 @@ export class LockSession extends Context.Service<LockSession, {
             Deferred.doneUnsafe(free, Exit.succeed(rows.map((row) => String(row["key"]))))
           }
           if (released.length + wanted.length + looks.length === 0) yield* query(heartbeat, [])
-        }).pipe(Effect.tapCause((cause) => failOrAskAgain(batch, cause)))
+        }).pipe(Effect.onError((cause) => fail(batch.filter((request) => !askAgain(request)), cause)))
       })
 
-      // Opened by the first request, or after a loss for the locks that were held: a database that is away costs nothing.
+      // A request opens the session, or what is in work: a database that is away costs an idle replica nothing.
+      const reason = Effect.suspend(() => {
+        if (held.size === 0) return Queue.peek(inbox)
+        return refused ? Effect.timeoutOption(Queue.peek(inbox), retry) : Effect.void
+      })
+
+      const beats = Effect.gen(function*() {
+        for (let beats = 1;; beats++) {
+          yield* Effect.sleep(beat)
+          if (held.size > 0 || beats % beatsWhileIdle === 0) yield* Queue.offer(inbox, { _tag: "Beat" })
+        }
+      })
+
       const run = Effect.gen(function*() {
+        yield* reason
         yield* Effect.scoped(Effect.gen(function*() {
-          if (held.size === 0 || refused) yield* Queue.peek(inbox)
-          refused = true
           const scope = yield* Scope.make()
           yield* Effect.addFinalizer((exit) => Effect.forkDetach(Scope.close(scope, exit)))
           const session = yield* Scope.provide(open, scope).pipe(
-            Effect.tapCause((cause) => Effect.flatMap(Queue.clear(inbox), (batch) => fail(batch, cause)))
+            Effect.onExit((exit) => Effect.sync(() => refused = Exit.isFailure(exit))),
+            Effect.tapCause((cause) => Effect.flatMap(Queue.clear(inbox), (requests) => fail(requests, cause)))
           )
-          refused = false
-          if (lost) yield* Effect.sleep(grace)
-          lost = true
-          yield* Effect.forkScoped(Effect.forever(
-            Effect.andThen(Effect.sleep(beat), Queue.offer(inbox, { _tag: "Beat" }))
-          ))
+          if (openedBefore) yield* Effect.sleep(grace)
+          openedBefore = true
+          yield* Effect.forkScoped(beats)
           return yield* Effect.forever(serve(session))
         })).pipe(
-          Effect.catchCause((cause) => Effect.logWarning("The lock session was lost and is being opened again", cause))
+          Effect.catchCause((cause) => Effect.logWarning("The lock session was lost, or could not be opened", cause))
         )
-        yield* Effect.sleep("50 millis")
+        yield* Effect.sleep(pause)
       })
+
+      const closed = new Error("this replica is being closed")
+      // Added before the fiber, so that it runs when that one has ended: nobody is left waiting.
+      yield* Effect.addFinalizer(() =>
+        Queue.clear(inbox).pipe(
+          Effect.flatMap((requests) => fail(requests, Cause.die(closed))),
+          Effect.andThen(Queue.shutdown(inbox))
+        )
+      )
       yield* Effect.forkScoped(Effect.forever(run))
+
+      const ask = <A>(request: Request, answer: Deferred.Deferred<A, DatabaseError>) =>
+        Effect.flatMap(Queue.offer(inbox, request), (isTaken) =>
+          isTaken
+            ? Deferred.await(answer)
+            : Effect.fail(new DatabaseError({ operation: "take a coalescing lock", cause: closed })))
 
       return LockSession.of({
         tryLock: (key) =>
           Effect.suspend(() => {
             const held = Deferred.makeUnsafe<boolean, DatabaseError>()
-            return Effect.andThen(Queue.offer(inbox, { _tag: "TryLock", key, held }), Deferred.await(held))
+            return ask({ _tag: "TryLock", key, held }, held)
           }),
         free: (keys) =>
           Effect.suspend(() => {
             const free = Deferred.makeUnsafe<ReadonlyArray<string>, DatabaseError>()
-            return Effect.andThen(Queue.offer(inbox, { _tag: "Look", keys, free }), Deferred.await(free))
+            return ask({ _tag: "Look", keys, free }, free)
           }),
-        release: (key) => Effect.asVoid(Queue.offer(inbox, { _tag: "Release", key })),
+        release: (key) =>
+          Effect.suspend(() => {
+            // At once: a session that is opened before this is served does not take it again.
+            held.delete(key)
+            return Effect.asVoid(Queue.offer(inbox, { _tag: "Release", key }))
+          }),
         connections: Effect.sync(() => connected)
       })
     })

@@ -117,7 +117,7 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
     )
   }
 
-  // A tenth of the lease and half a second at least: a black hole is noticed long before the lease ends.
+  // A third of the lease and half a second at least: a black hole is noticed long before the lease ends.
   const patience = Math.max(500, member.leaseMillis / 3)
   const query = (statement: string, parameters: ReadonlyArray<unknown> = []) =>
     Effect.mapError(askSession(pin.query(statement, parameters), patience), lost)

@@ -1,12 +1,22 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Context, Effect, Layer } from "effect"
-import { type FileConflict, type FileFailure, FileNotFound } from "../domain/errors.ts"
+import { type FileConflict, FileFailure, FileNotFound } from "../domain/errors.ts"
 import type { RecordedFiles } from "../store/RealmFileTable.ts"
 import type { RealmRow } from "../store/RealmTable.ts"
 import type { Edit } from "../store/WriteIntentTable.ts"
 import { copyTree } from "./copyTree.ts"
-import { absent, io, isWithin, readToEnd, removeTree, type Stamp, stampOf, syncDirectory } from "./fileSystem.ts"
+import {
+  absent,
+  io,
+  isWithin,
+  readToEnd,
+  removeTree,
+  type Stamp,
+  stampOf,
+  syncDirectory,
+  unless
+} from "./fileSystem.ts"
 import { measureTree, type TreeSize } from "./measureTree.ts"
 import { listTree, scanTree } from "./scanTree.ts"
 import { makeStagedEdits, type Operation, type Outcome, type StagedBatch } from "./stagedEdits.ts"
@@ -121,11 +131,25 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const orAbsent = (realm: Place, file: string) => (error: FileFailure) =>
     absent.has(error.code) ? notFound(realm, file) : error
 
+  // A replica that was cut off may know a version that the others have collected: what it lacks then is not missing from the
+  // realm (I1).
+  const missing = Effect.fnUntraced(function*(realm: Place, file: string) {
+    const isGone = realm.kind === "published" &&
+      (yield* Effect.promise(() => fs.promises.access(rootOf(realm)).then(() => false, () => true)))
+    if (!isGone) return yield* notFound(realm, file)
+    return yield* new FileFailure({
+      operation: "read",
+      path: file,
+      code: "ENOENT",
+      detail: "the version of the realm that this replica knows is not on disk any more"
+    })
+  })
+
   // The real path of something in the realm, every symbolic link followed.
   const locate = Effect.fnUntraced(function*(realm: Place, file: string) {
     const place = rootOf(realm)
     const real = yield* io("open", file, () => fs.promises.realpath(path.join(place, file))).pipe(
-      Effect.mapError(orAbsent(realm, file))
+      Effect.catchIf(({ code }) => absent.has(code), () => missing(realm, file))
     )
     // A real path has no link in it, so neither has the realm's above it.
     if (isWithin(place, real)) return real
@@ -229,11 +253,18 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     snapshot: Effect.fn("RealmFiles.snapshot")((source: Place, directory: string) =>
       copyInto(rootOf(source), versionsDir, path.basename(directory))
     ),
-    removeVersion: (directory) =>
-      Effect.andThen(
-        removeTree(path.join(versionsDir, temporaryPrefix + path.basename(directory))),
-        removeTree(path.join(versionsDir, path.basename(directory)))
-      ),
+    removeVersion: Effect.fnUntraced(function*(directory: string) {
+      const name = path.basename(directory)
+      const temporary = path.join(versionsDir, temporaryPrefix + name)
+      yield* removeTree(temporary)
+      // It is gone at once, and not file by file.
+      yield* io(
+        "remove",
+        name,
+        () => fs.promises.rename(path.join(versionsDir, name), temporary).catch(unless("ENOENT"))
+      )
+      yield* removeTree(temporary)
+    }),
     createSource: Effect.fnUntraced(function*(name: string, from: string | undefined) {
       if (from !== undefined) return yield* copyInto(from, realmsDir, name)
       yield* io("create", name, () => fs.promises.mkdir(path.join(realmsDir, name), { recursive: true }))

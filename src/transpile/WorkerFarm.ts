@@ -22,12 +22,15 @@ export interface WorkerFarm<Job, Result> {
    * Interrupting a job that waits takes it out of the queue. One that runs goes on to its end or its deadline, and its
    * result is dropped: stopping it would cost a new thread, which is dearer than nearly every job.
    *
-   * A job with a latch is nobody's: it waits until no other job does, or until the latch is opened.
+   * A job with a latch is nobody's: it waits until no other job does, until the latch is opened, or for ten seconds: on other
+   * replicas somebody may wait for it by then.
    */
   readonly run: (group: string, job: Job, background?: Latch.Latch) => Effect.Effect<Result, FarmFailure>
   /** How many jobs run now, and how many wait. */
   readonly load: () => Load
 }
+
+const backgroundPatience = "10 seconds"
 
 /** What workers have to do. */
 export interface Load {
@@ -146,7 +149,12 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
         })
         return Effect.onInterrupt(
           restore(
-            unhurried === undefined ? outcome : Effect.raceFirst(outcome, Effect.andThen(unhurried.await, promoted))
+            unhurried === undefined
+              ? outcome
+              : Effect.raceFirst(
+                outcome,
+                Effect.andThen(Effect.timeoutOption(unhurried.await, backgroundPatience), promoted)
+              )
           ),
           () => Effect.sync(() => readers.remove(group, ticket) || background.remove(group, ticket))
         )

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer } from "effect"
+import { Duration, Effect, Fiber, Layer, Result } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
@@ -294,10 +294,33 @@ live("a snapshot keeps its bytes when the source is edited in place", () =>
     yield* files.snapshot(notes, version.directory)
     yield* put("a.ts", "two")
     assert.strictEqual(text(yield* files.read(version, "a.ts")), "one")
-    yield* files.removeVersion(version.directory)
-    assert.strictEqual((yield* Effect.flip(files.read(version, "a.ts")))._tag, "FileNotFound")
+    assert.strictEqual((yield* Effect.flip(files.read(version, "b.ts")))._tag, "FileNotFound")
     assert.strictEqual(yield* readText("a.ts"), "two")
   }))
+
+live(
+  "a version that is removed is gone at once: its files are not missing one by one (I1)",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* RealmFiles
+      for (let index = 0; index < 300; index++) yield* put(`dir${index % 3}/${index}.ts`, String(index))
+      const version = { realmUrl: notes.realmUrl, kind: "published", directory: "a-version" } as const
+      for (let round = 0; round < 3; round++) {
+        yield* files.snapshot(notes, version.directory)
+        const removing = yield* Effect.forkChild(files.removeVersion(version.directory), { startImmediately: true })
+        const failures = new Set<string>()
+        for (let index = 0; removing.pollUnsafe() === undefined; index = (index + 1) % 300) {
+          const read = yield* Effect.result(files.read(version, `dir${index % 3}/${index}.ts`))
+          if (Result.isFailure(read)) failures.add(read.failure._tag)
+        }
+        yield* Fiber.join(removing)
+        const gone = yield* Effect.flip(files.read(version, "dir0/0.ts"))
+        assert.include(gone.message, "is not on disk any more")
+        assert.deepStrictEqual(Array.from(failures.add(gone._tag)), ["FileFailure"])
+      }
+      assert.deepStrictEqual(yield* tree((yield* TemporaryRealms).versionsDir), {})
+    })
+)
 
 live("a snapshot that fails leaves nothing, and names the file", () =>
   Effect.gen(function*() {

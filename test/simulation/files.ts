@@ -66,8 +66,12 @@ export const layerFiles = (simulation: Simulation, process: Process, disk: Disk)
       })
     })
 
-  const find = (realm: Place, path: string): Result.Result<File, FileNotFound> => {
-    const file = disk.directories.get(directoryOf(realm))?.get(path)
+  const find = (realm: Place, path: string): Result.Result<File, FileNotFound | FileFailure> => {
+    const directory = disk.directories.get(directoryOf(realm))
+    if (directory === undefined && realm.kind === "published") {
+      return Result.fail(new FileFailure({ operation: "read", path, code: "ENOENT", detail: "its version is gone" }))
+    }
+    const file = directory?.get(path)
     return file === undefined
       ? Result.fail(new FileNotFound({ realmUrl: realm.realmUrl, path }))
       : Result.succeed(file)

@@ -188,6 +188,27 @@ describe("WorkerFarm", () => {
         yield* Fiber.joinAll([...behind, ...readers, last])
         assert.deepStrictEqual(done, ["r1", "r2", "b2", "r3", "b1", "b3"])
       }))
+
+    it.effect("serves what nobody here waits for among the others when ten seconds have passed", () =>
+      Effect.gen(function*() {
+        const { begun, farm, open } = scripted()
+        const { run } = yield* farm
+        const done: Array<string> = []
+        const track = (value: string, latch?: Latch.Latch) =>
+          Effect.tap(run("realm", answer(value), latch), () => Effect.sync(() => done.push(value)))
+        const blocker = yield* Effect.forkChild(run("realm", wait("")), { startImmediately: true })
+        yield* begun(1)
+        const fork = Effect.forkChild({ startImmediately: true })
+        const all = [yield* fork(track("b1", Latch.makeUnsafe(false)))]
+        yield* TestClock.adjust("5 seconds")
+        all.push(yield* fork(track("b2", Latch.makeUnsafe(false))), yield* fork(track("r1")))
+        yield* TestClock.adjust("5 seconds")
+        all.push(yield* fork(track("r2")))
+        yield* open
+        yield* Fiber.join(blocker)
+        yield* Fiber.joinAll(all)
+        assert.deepStrictEqual(done, ["r1", "b1", "r2", "b2"])
+      }))
   })
 
   describe("an interrupted job", () => {
