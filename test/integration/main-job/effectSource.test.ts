@@ -52,9 +52,9 @@ layer(Fleet.layer({ args: [] }), { excludeTestServices: true })(
           const counted = yield* Effect.forEach(all, (replica) => replica.status)
           const each = (name: string) => counted.map((status) => status[name] ?? 0)
           const sum = (name: string) => each(name).reduce((total, n) => total + n, 0)
-          const logs = all.map((replica) => replica.log().slice(-4000)).join("\n")
-          const shown = `${JSON.stringify(counted, undefined, 1)}\n${logs}`
-          // A replica that stands still for three seconds loses its locks, as a frozen one must: then others may work beside it.
+          const logs = all.map((replica) => replica.log()).join("\n")
+          const shown = `${JSON.stringify(counted, undefined, 1)}\n${logs.slice(-8000)}`
+          // A replica that stands still for three seconds loses its locks, as a frozen one must: then another may work beside it.
           const most = logs.includes("lock session was lost") ? all.length * modules.length : modules.length
           assert.isAtLeast(sum("transpiles"), modules.length, shown)
           assert.isAtMost(sum("transpiles"), most, shown)
