@@ -34,11 +34,11 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
   // Runs of other bytes are no use to this reader: it does not wait for them (S3).
   const coalesceKey = `${options.flow}|${realmUrl}|${path}|${contentKey}`
 
-  const lost = <B>(otherwise: B) => (cause: unknown) =>
+  const lost = <B>(otherwise: B, what = "The shared cache could not be used") => (cause: unknown) =>
     Effect.as(
       Effect.andThen(
         Effect.sync(() => counters.l2Errors++),
-        Effect.logWarning(`The shared cache could not be used for ${path} in ${realmUrl}`, cause)
+        Effect.logWarning(`${what} for ${path} in ${realmUrl}`, cause)
       ),
       otherwise
     )
@@ -94,7 +94,7 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
     // Listening starts before the try: a winner that ends in between is heard.
     const pause = Math.min(yield* Random.nextIntBetween(shortestPause, longestPause), deadline - now)
     const ended = yield* Effect.forkChild(coordinator.waitForKey(coalesceKey, pause), { startImmediately: true })
-    const won = yield* Effect.catch(elected, (error) => Effect.as(lost(undefined)(error), "uncoordinated" as const))
+    const won = yield* Effect.catch(elected, lost("uncoordinated" as const, "The replicas could not be coordinated"))
     if (won === "uncoordinated") break
     if (Option.isSome(won)) {
       const answer = yield* Effect.fromResult(won.value)
