@@ -51,7 +51,7 @@ type Place = Pick<RealmRow, "realmUrl" | "kind" | "directory">
 export class RealmFiles extends Context.Service<RealmFiles, {
   readonly read: (realm: Place, path: string) => Effect.Effect<FileBytes, FileNotFound | FileFailure>
   /** Which of these paths name something now, in their order: a look that costs a fraction of a `read` that fails. */
-  readonly present: (realm: Place, paths: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>>
+  readonly present: (realm: Place, paths: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, FileFailure>
   /** The stamp of the file that lies at the path now: only to be compared with that of an earlier `read`. */
   readonly stamp: (realm: Place, path: string) => Effect.Effect<Stamp, FileNotFound | FileFailure>
   /** Asks the same of that file, any number of times, outside of any fiber: whether its stamp is this one. */
@@ -128,15 +128,12 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const notFound = (realm: Place, file: string, detail?: string) =>
     new FileNotFound({ realmUrl: realm.realmUrl, path: file, ...(detail === undefined ? {} : { detail }) })
 
-  const orAbsent = (realm: Place, file: string) => (error: FileFailure) =>
-    absent.has(error.code) ? notFound(realm, file) : error
-
   // A replica that was cut off may know a version that the others have collected: what it lacks then is not missing from the
-  // realm (I1).
-  const missing = Effect.fnUntraced(function*(realm: Place, file: string) {
+  // realm (I1). Looked at last: a version goes at once and does not come back.
+  const failIfGone = Effect.fnUntraced(function*(realm: Place, file: string) {
     const isGone = realm.kind === "published" &&
       (yield* Effect.promise(() => fs.promises.access(rootOf(realm)).then(() => false, () => true)))
-    if (!isGone) return yield* notFound(realm, file)
+    if (!isGone) return
     return yield* new FileFailure({
       operation: "read",
       path: file,
@@ -145,16 +142,23 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     })
   })
 
+  const orAbsent = (realm: Place, file: string) => <A>(step: Effect.Effect<A, FileFailure>) =>
+    Effect.catchIf(
+      step,
+      ({ code }) => absent.has(code),
+      () => Effect.andThen(failIfGone(realm, file), Effect.fail(notFound(realm, file)))
+    )
+
   // The real path of something in the realm, every symbolic link followed.
   const locate = Effect.fnUntraced(function*(realm: Place, file: string) {
     const place = rootOf(realm)
     const real = yield* io("open", file, () => fs.promises.realpath(path.join(place, file))).pipe(
-      Effect.catchIf(({ code }) => absent.has(code), () => missing(realm, file))
+      orAbsent(realm, file)
     )
     // A real path has no link in it, so neither has the realm's above it.
     if (isWithin(place, real)) return real
     const root = yield* io("open", realm.realmUrl, () => fs.promises.realpath(place)).pipe(
-      Effect.mapError(orAbsent(realm, file))
+      orAbsent(realm, file)
     )
     if (isWithin(root, real)) return real
     return yield* notFound(realm, file, "is a symbolic link that leaves the realm; it is not served")
@@ -171,18 +175,20 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
       new Promise<boolean>((resolve) =>
         fs.access(path.join(root, file), (error) => resolve(error === null || !absent.has(error.code ?? "")))
       )
-    return yield* Effect.promise(async () => {
+    const there = yield* Effect.promise(async () => {
       const there: Array<string> = []
       for (const file of files) if (await isThere(file)) there.push(file)
       return there
     })
+    if (there.length === 0) yield* failIfGone(realm, files.join(" "))
+    return there
   })
 
   // One question to the system, which follows the links anew each time: that the same file lies there is all that matters.
   const stamp = Effect.fnUntraced(function*(realm: Place, file: string) {
     const place = path.join(rootOf(realm), file)
     const stat = yield* io("read", file, () => fs.promises.stat(place, { bigint: true })).pipe(
-      Effect.mapError(orAbsent(realm, file))
+      orAbsent(realm, file)
     )
     return stampOf(yield* regular(realm, file, stat))
   })
@@ -198,7 +204,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
     // A pipe would block the open for ever and a link may have been put there since: neither is opened.
     const flags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
     return yield* Effect.acquireUseRelease(
-      io("read", file, () => fs.promises.open(real, flags)).pipe(Effect.mapError(orAbsent(realm, file))),
+      io("read", file, () => fs.promises.open(real, flags)).pipe(orAbsent(realm, file)),
       Effect.fnUntraced(function*(handle) {
         const before = yield* io("read", file, () => handle.stat({ bigint: true }))
         yield* regular(realm, file, before)
@@ -212,7 +218,7 @@ const make = Effect.fnUntraced(function*(roots: Roots) {
   const list = Effect.fnUntraced(function*(realm: Place, directory: string) {
     const real = yield* locate(realm, directory)
     const entries = yield* io("list", directory, () => fs.promises.readdir(real, { withFileTypes: true })).pipe(
-      Effect.mapError(orAbsent(realm, directory))
+      orAbsent(realm, directory)
     )
     return entries
       .filter((entry) => !entry.name.startsWith(".") && (entry.isFile() || entry.isDirectory()))

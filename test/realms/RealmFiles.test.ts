@@ -316,6 +316,8 @@ live(
         yield* Fiber.join(removing)
         const gone = yield* Effect.flip(files.read(version, "dir0/0.ts"))
         assert.include(gone.message, "is not on disk any more")
+        // Nor is an alias one that stands for nothing.
+        assert.strictEqual((yield* Effect.flip(files.present(version, ["dir0/0.gts"])))._tag, "FileFailure")
         assert.deepStrictEqual(Array.from(failures.add(gone._tag)), ["FileFailure"])
       }
       assert.deepStrictEqual(yield* tree((yield* TemporaryRealms).versionsDir), {})
