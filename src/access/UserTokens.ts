@@ -54,15 +54,16 @@ export const makeUserTokens = (options: UserTokensOptions) => {
   })
   const key = secret === undefined ? undefined : Buffer.from(Redacted.value(secret))
   const keys = jwksUrl === undefined ? undefined : makeKeySet(jwksUrl)
-  const verify = async (token: string, now: number): Promise<JWTPayload | undefined> => {
-    if (key !== undefined) return (await jwtVerify(token, key, checks(symmetric, now))).payload
-    if (keys !== undefined) return (await jwtVerify(token, keys(now), checks(asymmetric, now))).payload
+  const verify = async (token: string, clock: Clock.Clock): Promise<JWTPayload | undefined> => {
+    const now = () => clock.currentTimeMillisUnsafe()
+    if (key !== undefined) return (await jwtVerify(token, key, checks(symmetric, now()))).payload
+    if (keys !== undefined) return (await jwtVerify(token, keys(now), checks(asymmetric, now()))).payload
     return undefined
   }
 
   return Effect.fnUntraced(function*(token: string) {
-    const now = yield* Clock.currentTimeMillis
-    const payload = yield* Effect.tryPromise({ try: () => verify(token, now), catch: failureOf })
+    const clock = yield* Clock.Clock
+    const payload = yield* Effect.tryPromise({ try: () => verify(token, clock), catch: failureOf })
     const user = payload?.sub
     if (user === undefined || !isUserName(user)) return yield* refused("the token names no user")
     return user
@@ -85,8 +86,8 @@ class KeysFailed extends Error {}
 const makeKeySet = (url: URL) => {
   const remote = createRemoteJWKSet(url, fetching)
   let failed: { readonly error: KeysFailed; readonly until: number } | undefined
-  return (now: number): JWTVerifyGetKey => async (header, token) => {
-    if (failed !== undefined && now < failed.until) throw failed.error
+  return (now: () => number): JWTVerifyGetKey => async (header, token) => {
+    if (failed !== undefined && now() < failed.until) throw failed.error
     try {
       return await remote(header, token)
     } catch (cause) {
@@ -94,7 +95,8 @@ const makeKeySet = (url: URL) => {
       if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys) throw cause
       if (cause instanceof errors.JOSENotSupported) throw cause
       const error = new KeysFailed("no usable key set", { cause })
-      failed = { error, until: now + retryMillis }
+      // Counted from here: a server that hangs takes longer to fail than it is left alone for.
+      failed = { error, until: now() + retryMillis }
       throw error
     }
   }

@@ -13,7 +13,7 @@ const beat = "100 millis"
 const beatsWhileIdle = 5
 
 /** How long the session waits for an answer, in milliseconds. */
-const patience = 2000
+const patience = 2500
 
 /**
  * What ended a session may have ended the other replicas', and each takes its own locks again first: nothing else is asked of

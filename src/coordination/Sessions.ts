@@ -117,8 +117,8 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
     )
   }
 
-  // A third of the lease and half a second at least: a black hole is noticed long before the lease ends.
-  const patience = Math.max(500, member.leaseMillis / 3)
+  // Less than half of the lease: a black hole is noticed long before the lease ends, and PostgreSQL may be slow.
+  const patience = Math.max(600, member.leaseMillis * 0.4)
   const query = (statement: string, parameters: ReadonlyArray<unknown> = []) =>
     Effect.mapError(askSession(pin.query(statement, parameters), patience), lost)
 

@@ -2,6 +2,7 @@ import { Clock, Context, Effect, Layer, Option, Schema, Semaphore } from "effect
 import { SqlClient } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import { DatabaseError } from "../domain/errors.ts"
+import { timeoutAwake } from "../domain/timeoutAwake.ts"
 import { batched } from "./batched.ts"
 import {
   type CacheTable,
@@ -129,8 +130,8 @@ export class ModuleTranspileTable extends Context.Service<ModuleTranspileTable, 
           }))
       })
       const withinDeadline = <A>(operation: string, asked: Effect.Effect<A, DatabaseError>) =>
-        Effect.timeoutOrElse(asked, {
-          duration: statementDeadline,
+        timeoutAwake(asked, {
+          patience: statementDeadline,
           orElse: () => Effect.fail(new DatabaseError({ operation, cause: `no answer in ${statementDeadline}` }))
         })
       // Waited for within the statement's deadline.

@@ -1,6 +1,7 @@
-import { Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { DatabaseError } from "../domain/errors.ts"
+import { timeoutAwake } from "../domain/timeoutAwake.ts"
 
 /** How long a statement may take before its caller is told that PostgreSQL cannot be asked. */
 export const statementDeadline = "5 seconds"
@@ -12,7 +13,11 @@ export const statement = <A, R>(
 ): Effect.Effect<A, DatabaseError, R> =>
   Effect.acquireUseRelease(
     Effect.forkDetach(effect, { startImmediately: true }),
-    (sent) => Effect.timeout(Fiber.join(sent), statementDeadline),
+    (sent) =>
+      timeoutAwake(Fiber.join(sent), {
+        patience: statementDeadline,
+        orElse: () => Effect.fail(new Cause.TimeoutError(`no answer in ${statementDeadline}`))
+      }),
     // The end of a statement that was given up is not waited for: over a dead connection it takes as long again.
     (sent, exit) => Exit.isSuccess(exit) ? Effect.void : Effect.forkDetach(Fiber.interrupt(sent))
   ).pipe(Effect.mapError((cause) => new DatabaseError({ operation, cause })))

@@ -1,4 +1,5 @@
 import { Deferred, Duration, Effect, Exit, type Scope } from "effect"
+import { timeoutAwake } from "../domain/timeoutAwake.ts"
 import { openProcess } from "./FarmProcess.ts"
 import { FarmFailure, type FarmWorkerOptions, type Place, type PlaceEvents } from "./FarmPlace.ts"
 import { openThread } from "./FarmThread.ts"
@@ -36,11 +37,10 @@ export const startWorker = Effect.fnUntraced(function*<Job, Result>(
     (place) => place.close
   )
 
-  yield* Deferred.await(answer).pipe(
-    Effect.timeoutOrElse({
-      duration: startLimit,
-      orElse: () => Effect.fail(new FarmFailure({ reason: "start", detail: "a worker did not become ready in time" }))
-    }),
+  yield* timeoutAwake(Deferred.await(answer), {
+    patience: startLimit,
+    orElse: () => Effect.fail(new FarmFailure({ reason: "start", detail: "a worker did not become ready in time" }))
+  }).pipe(
     Effect.mapError((failure) => new FarmFailure({ reason: "start", detail: failure.detail }))
   )
   // an idle thread does not keep the process alive; while a job runs, the timer of its deadline does

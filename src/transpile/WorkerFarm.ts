@@ -1,5 +1,6 @@
 import { Deferred, Duration, Effect, Exit, Latch, Result, type Scope } from "effect"
 import * as FairQueue from "./FairQueue.ts"
+import { timeoutAwake } from "../domain/timeoutAwake.ts"
 import { FarmFailure, type FarmWorkerOptions } from "./FarmPlace.ts"
 import { startWorker } from "./FarmWorker.ts"
 
@@ -83,11 +84,10 @@ export const make = Effect.fnUntraced(function*<Job, Result>(
       }
       jobs++
       running.add(ticket)
-      const answered = yield* worker.ask(ticket.job).pipe(
-        Effect.timeoutOrElse({
-          duration: options.timeout,
-          orElse: () => Effect.fail(new FarmFailure({ reason: "timeout", detail: "the deadline passed" }))
-        }),
+      const answered = yield* timeoutAwake(worker.ask(ticket.job), {
+        patience: options.timeout,
+        orElse: () => Effect.fail(new FarmFailure({ reason: "timeout", detail: "the deadline passed" }))
+      }).pipe(
         Effect.onExit((exit) => Effect.sync(() => settle(ticket, exit))),
         Effect.result
       )

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs"
 import { Effect, Exit, Layer, Option, Queue, Scope } from "effect"
 import type { Browser, Page } from "playwright-core"
 import { sha256 } from "../../domain/sha256.ts"
+import { timeoutAwake } from "../../domain/timeoutAwake.ts"
 import {
   defaultLimits,
   type LoadModule,
@@ -170,17 +171,18 @@ const renderIn = Effect.fnUntraced(function*(
     model: model === undefined ? null : JSON.stringify(model),
     outputLength: limits.outputLength
   }
-  const result = yield* Effect.raceFirst(
+  const rendered = Effect.raceFirst(
     attempt(async () => {
       await page.goto(blank)
       return await page.evaluate<Rendered>(`(${inPage.toString()})(${JSON.stringify(given)}, (url) => import(url))`)
     }),
     died
-  ).pipe(Effect.timeoutOrElse({
-    duration: limits.timeoutMillis,
+  )
+  const result = yield* timeoutAwake(rendered, {
+    patience: limits.timeoutMillis,
     orElse: () =>
       Effect.fail(new RenderFailure({ reason: "timeout", detail: `it took longer than ${limits.timeoutMillis} ms` }))
-  }))
+  })
   if (result.html !== undefined) return Option.some(result.html)
   if (result.failure === undefined) return Option.none()
   return yield* new RenderFailure({

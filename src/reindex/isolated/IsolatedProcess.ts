@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
-import { Cause, Clock, Data, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
+import { Cause, Data, type Duration, Effect, Option, Queue, Result, Schema, type Scope } from "effect"
+import { makePatience, type Patience, timeoutAwake } from "../../domain/timeoutAwake.ts"
 import { type LoadModule, type Renderable, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
 import { type Beginning, FromProcess, type ToProcess } from "./Messages.ts"
 
@@ -95,15 +96,15 @@ export const start = Effect.fnUntraced(function*(
     Effect.sync(() => void child.stdin?.write(`${JSON.stringify(message)}\n`))
 
   // What was forced out must not be awaited, and an answer that comes too late must not be taken for the next one's.
-  const take = (millis: number, late: string) =>
-    Queue.take(inbox).pipe(Effect.timeoutOrElse({
-      duration: Math.max(1, millis),
+  const take = (patience: Duration.Input | Patience, late: string) =>
+    timeoutAwake(Queue.take(inbox), {
+      patience,
       orElse: () =>
         Effect.suspend(() => {
           kill(child)
           return Effect.fail(new RenderFailure({ reason: "timeout", detail: late }))
         })
-    }))
+    })
 
   const answered = (expected: "ready" | "begun") =>
     take(startMillis, `it does not answer within ${startMillis} ms`).pipe(
@@ -121,15 +122,14 @@ export const start = Effect.fnUntraced(function*(
       }
     })
     yield* answered("begun")
-    let left = limits.timeoutMillis
+    // What it waits for, its modules, is not its own time.
+    const patience = yield* makePatience(limits.timeoutMillis)
     for (let modules = 0;;) {
-      const from = yield* Clock.currentTimeMillis
       const message = yield* Effect.catchTag(
-        take(left, `it took longer than ${limits.timeoutMillis} ms`),
+        take(patience, `it took longer than ${limits.timeoutMillis} ms`),
         "Ended",
         ({ detail, wrote }) => Effect.fail(ending(detail, wrote))
       )
-      left -= (yield* Clock.currentTimeMillis) - from
       if ("html" in message) return yield* bounded(message.html, limits)
       if ("none" in message) return Option.none()
       if ("failure" in message) {

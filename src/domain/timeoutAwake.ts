@@ -1,0 +1,57 @@
+import { Clock, Duration, Effect, Option } from "effect"
+
+/** Time that may pass until something is given up, less the time in which this process stood still. */
+export interface Patience {
+  /** Waits until nothing is left. What is interrupted has spent what has passed. */
+  readonly spend: Effect.Effect<void>
+}
+
+/**
+ * After a process stood still (its host was busy, or its event loop), its timers come before the answers that arrived
+ * meanwhile. A patience is spent in so many parts; a part in which the process stood still does not count, nor as many of these.
+ */
+const parts = 4
+
+/** Later than this, in milliseconds, no timer is on a machine that runs. */
+const tolerance = 50
+
+export const makePatience = (duration: Duration.Input): Effect.Effect<Patience> =>
+  Clock.clockWith((clock) =>
+    Effect.sync(() => {
+      const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const whole = Duration.toMillis(duration)
+      const late = Math.max(whole / parts / 4, tolerance)
+      let left = whole
+      let stops = 0
+      const spendPart = Effect.suspend(() => {
+        const from = now()
+        const part = Math.min(whole / parts, left)
+        const account = () => {
+          const took = now() - from
+          if (took <= part + late || ++stops > parts) left -= took
+        }
+        return Effect.ensuring(Effect.sleep(part), Effect.sync(account))
+      })
+      // A timer may fire early, by less than a millisecond; floating point leaves less than a microsecond.
+      return { spend: Effect.whileLoop({ while: () => left > 0.001, body: () => spendPart, step: () => {} }) }
+    })
+  )
+
+/**
+ * As Effect's `timeoutOrElse`, and time counts in which this process ran: what was answered in time is taken, however long the
+ * process stood still before it could look. For deadlines that judge somebody else's work.
+ */
+export const timeoutAwake = <A, E, R, A2, E2, R2>(
+  effect: Effect.Effect<A, E, R>,
+  options: { readonly patience: Duration.Input | Patience; readonly orElse: () => Effect.Effect<A2, E2, R2> }
+): Effect.Effect<A | A2, E | E2, R | R2> => {
+  const { orElse, patience } = options
+  const spent = isPatience(patience) ? patience.spend : Effect.flatMap(makePatience(patience), ({ spend }) => spend)
+  return Effect.flatMap(
+    Effect.raceFirst(Effect.asSome(effect), Effect.as(spent, Option.none<A>())),
+    (inTime): Effect.Effect<A | A2, E2, R2> => Option.isSome(inTime) ? Effect.succeed(inTime.value) : orElse()
+  )
+}
+
+const isPatience = (patience: Duration.Input | Patience): patience is Patience =>
+  typeof patience === "object" && "spend" in patience
