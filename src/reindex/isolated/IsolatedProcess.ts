@@ -12,7 +12,11 @@ import { type Beginning, FromProcess, type ToProcess } from "./Messages.ts"
 class Ended extends Data.TaggedError("Ended")<{ readonly detail: string; readonly wrote: string }> {}
 
 /** A rendering that has not begun is not to blame for what became of its process: another one before it is. */
-export class NotBegun extends Data.TaggedError("NotBegun")<{ readonly detail: string }> {
+export class NotBegun extends Data.TaggedError("NotBegun")<{
+  readonly detail: string
+  /** It might have, given more time. */
+  readonly late: boolean
+}> {
   override get message() {
     return this.detail
   }
@@ -47,7 +51,7 @@ const decode = Schema.decodeUnknownResult(FromProcess)
 /** Starts the process and waits until it is ready. Closing the scope kills it, whatever it is doing. */
 export const start = Effect.fnUntraced(function*(
   options: IsolatedProcessOptions
-): Effect.fn.Return<IsolatedProcess, RenderFailure, Scope.Scope> {
+): Effect.fn.Return<IsolatedProcess, RenderFailure | NotBegun, Scope.Scope> {
   const { limits } = options
   const inbox = yield* Queue.unbounded<FromProcess, Ended>()
   // A rendering may say as much as its HTML takes in JSON, and a line for each module. More is a flood.
@@ -108,8 +112,11 @@ export const start = Effect.fnUntraced(function*(
 
   const answered = (expected: "ready" | "begun") =>
     take(startMillis, `it does not answer within ${startMillis} ms`).pipe(
-      Effect.filterOrFail((message) => expected in message, () => ({ detail: "it does not begin well" })),
-      Effect.mapError(({ detail }) => new NotBegun({ detail }))
+      Effect.filterOrFail(
+        (message) => expected in message,
+        () => new Ended({ detail: "it does not begin well", wrote })
+      ),
+      Effect.mapError(({ _tag: tag, detail }) => new NotBegun({ detail, late: tag === "RenderFailure" }))
     )
 
   const render: IsolatedProcess["render"] = Effect.fnUntraced(function*({ model, module, name }, load) {
@@ -155,7 +162,7 @@ export const start = Effect.fnUntraced(function*(
 
   const { heapMb, outputLength } = limits
   yield* tell({ word, thread: options.program.thread, heapMb, outputLength })
-  yield* Effect.mapError(answered("ready"), ({ detail }) => new RenderFailure({ reason: "unavailable", detail }))
+  yield* answered("ready")
   return { render }
 })
 

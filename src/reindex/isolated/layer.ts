@@ -2,10 +2,10 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { Duration, Effect, Exit, Layer, Result, Scope } from "effect"
+import { Duration, Effect, Exit, Layer, Scope } from "effect"
 import { sha256 } from "../../domain/sha256.ts"
 import { defaultLimits, Prerenderer, type Renderer, RenderFailure, type RenderLimits } from "../Prerenderer.ts"
-import { type Confinement, confinements } from "./confinement.ts"
+import { findConfinement } from "./findConfinement.ts"
 import { type IsolatedProcess, type Program, start } from "./IsolatedProcess.ts"
 
 /**
@@ -21,7 +21,7 @@ export const layerIsolated = (given: Partial<RenderLimits> = {}) =>
       // Found at the first rendering, and once: a replica that renders nothing starts nothing.
       // What kept it from starting, a full disk or process table, may be over at the next.
       const confinement = yield* Effect.cachedWithTTL(
-        findConfinement(program, limits),
+        findConfinement(({ command }) => Effect.scoped(start({ confinement: command, program, limits }))),
         (exit) => Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
       )
       return Prerenderer.of({
@@ -60,26 +60,6 @@ const open = Effect.fnUntraced(function*(options: Parameters<typeof start>[0]) {
       )
   } satisfies Renderer
 })
-
-const findConfinement = Effect.fnUntraced(function*(program: Program, limits: RenderLimits) {
-  const reasons: Array<string> = []
-  for (const confinement of confinements()) {
-    const started = yield* Effect.result(Effect.scoped(start({ confinement: confinement.command, program, limits })))
-    if (Result.isSuccess(started)) return yield* Effect.as(report(confinement, reasons), confinement)
-    reasons.push(`${confinement.command[0] ?? "node"}: ${started.failure.detail}`)
-  }
-  return yield* new RenderFailure({
-    reason: "unavailable",
-    detail: `no isolated process starts: ${reasons.join("; ")}`
-  })
-})
-
-const report = ({ leaves }: Confinement, reasons: ReadonlyArray<string>) =>
-  leaves === ""
-    ? Effect.void
-    : Effect.logWarning(`This system cannot confine renderings wholly; their code is kept from all but ${leaves}`, {
-      reasons
-    })
 
 const readProgram = Effect.fnUntraced(function*() {
   const isSource = import.meta.url.endsWith(".ts")
