@@ -37,12 +37,20 @@ export const settings = `SELECT name, setting, coalesce(unit, '') AS unit FROM p
 export const standbys = `SELECT count(*)::float8 AS standbys,
     count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))::float8 AS synchronous FROM pg_stat_replication`
 
-/** Connections of the whole server, and the bounds that hold for this role and database; -1 is none. */
-export const connections = `SELECT
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::float8 AS used,
-    (SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'lockstep %')::float8 AS ours,
+/**
+ * Connections that are not this fleet's: of the whole server, of this role and of this database, and the bounds that hold for
+ * the latter; -1 is none. What kind of process another role's is, this role may not see.
+ */
+export const connections = `WITH others AS (
+    SELECT usename, datname FROM pg_stat_activity
+    WHERE datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+      AND NOT (datname = current_database() AND application_name LIKE 'lockstep %')
+  )
+  SELECT count(*)::float8 AS of_server,
+    count(*) FILTER (WHERE usename = current_user)::float8 AS of_role,
+    count(*) FILTER (WHERE datname = current_database())::float8 AS of_database,
     (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)::float8 AS role_limit,
-    (SELECT datconnlimit FROM pg_database WHERE datname = current_database())::float8 AS database_limit`
+    (SELECT datconnlimit FROM pg_database WHERE datname = current_database())::float8 AS database_limit FROM others`
 
 /** Whether Lockstep has been here. */
 export const hasMigrations = "SELECT to_regclass('lockstep_migrations') IS NOT NULL AS present"

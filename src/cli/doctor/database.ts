@@ -34,8 +34,9 @@ const Server = Schema.Struct({
 const Setting = Schema.Struct({ name: Schema.String, setting: Schema.String, unit: Schema.String })
 const Standbys = Schema.Struct({ standbys: Schema.Finite, synchronous: Schema.Finite })
 const Connections = Schema.Struct({
-  used: Schema.Finite,
-  ours: Schema.Finite,
+  of_server: Schema.Finite,
+  of_role: Schema.Finite,
+  of_database: Schema.Finite,
   role_limit: Schema.NullOr(Schema.Finite),
   database_limit: Schema.NullOr(Schema.Finite)
 })
@@ -214,18 +215,20 @@ const schema = (migrated: number, mayCreate: boolean, role: string): Finding => 
 
 const capacity = (
   valueOf: (name: string) => string,
-  { database_limit, ours, role_limit, used }: typeof Connections.Type,
+  { database_limit, of_database, of_role, of_server, role_limit }: typeof Connections.Type,
   members: number
 ): Finding => {
+  const whole = Number(valueOf("max_connections")) - Number(valueOf("superuser_reserved_connections")) -
+    Number(valueOf("reserved_connections") || 0)
   const bounds = [
-    Number(valueOf("max_connections")) - Number(valueOf("superuser_reserved_connections")) -
-    Number(valueOf("reserved_connections") || 0),
-    ...[role_limit, database_limit].filter((limit): limit is number => limit !== null && limit >= 0)
-  ]
-  const bound = Math.min(...bounds)
+    { name: "max_connections", bound: whole, others: of_server },
+    { name: "the role's CONNECTION LIMIT", bound: role_limit ?? -1, others: of_role },
+    { name: "the database's CONNECTION LIMIT", bound: database_limit ?? -1, others: of_database }
+  ].filter(({ bound }) => bound >= 0).sort((a, b) => (a.bound - a.others) - (b.bound - b.others))
+  const { bound, name, others } = bounds[0] ?? { name: "max_connections", bound: 0, others: 0 }
   const replicas = Math.max(1, members)
   const needed = replicas * perReplica
-  const free = bound - (used - ours)
+  const free = bound - others
   const said = `${
     replicas === 1 ? "1 replica" : `${replicas} replicas`
   } may open ${needed} connections, of ${free} that others leave (${bound} in all)`
@@ -234,7 +237,7 @@ const capacity = (
     : warn(
       "postgres.connections",
       said,
-      `raise max_connections to ${
+      `raise ${name} to ${
         bound + needed - free
       } or more, or run fewer replicas: at the bound, requests that need PostgreSQL wait and fail`
     )

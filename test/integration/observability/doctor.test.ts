@@ -1,7 +1,7 @@
 import * as fs from "node:fs/promises"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrate } from "../../../src/store/migrations.ts"
 import { runCommand } from "../../cli/runCommand.ts"
@@ -80,6 +80,13 @@ describe("lockstep doctor", () => {
             )
           })
         )
+        // Of another database on that server: they take nothing from what this one's limit leaves.
+        const elsewhere = yield* Layer.build(PgClient.layer({
+          url: yield* temporaryDatabase,
+          maxConnections: 3,
+          applicationName: "lockstep elsewhere"
+        }))
+        for (let n = 0; n < 3; n++) yield* Context.get(elsewhere, SqlClient.SqlClient).reserve
         const ill = yield* examine(url)
         assert.deepStrictEqual(ill.failed, ["postgres.synchronous_commit", ...careless])
         assert.deepStrictEqual(ill.warned, [
@@ -92,8 +99,9 @@ describe("lockstep doctor", () => {
         assert.include(ill.ok, "postgres.schema")
         assert.match(
           ill.find("postgres.connections")?.detail ?? "",
-          /^2 replicas may open 56 connections, of (1\d|20) /
+          /^2 replicas may open 56 connections, of (19|20) that others leave \(20 in all\)$/
         )
+        assert.match(ill.find("postgres.connections")?.advice ?? "", /^raise the database's CONNECTION LIMIT to 5[67] /)
 
         yield* onDatabase(url, run("INSERT INTO lockstep_migrations (migration_id, name) VALUES (9999, 'later')"))
         assert.match((yield* examine(url)).find("postgres.schema")?.detail ?? "", /9999/)
