@@ -21,6 +21,8 @@ type Frame =
   | { readonly _tag: "Event"; readonly event: WireEvent }
   /** The reader was too slow for this many. */
   | { readonly _tag: "Dropped"; readonly count: number }
+  /** What a member tells from here on is after this place in its log. */
+  | { readonly _tag: "Place"; readonly boot: string; readonly id: number }
   | { readonly _tag: "Heartbeat" }
 
 /** Events that wait for one reader. */
@@ -35,7 +37,7 @@ const heartbeat = "10 seconds"
 
 /** How often the list of members is read again, and a member that ended its stream is asked again. */
 const membersAge = "3 seconds"
-const retryAfter = "1 second"
+const retryMillis = 1_000
 
 /** What a member that appears later has done since it started: all that it remembers that may concern a reader. */
 const firstWords = 1_000
@@ -71,7 +73,8 @@ export class EventStreams extends Context.Service<EventStreams, {
             }
             const tell = (recorded: Recorded) => offer({ _tag: "Event", event: toWire(recorded, members.self) })
 
-            const after = known.get(shortOf(members.self.bootId))
+            const own = shortOf(members.self.bootId)
+            const after = known.get(own)
             yield* Effect.acquireRelease(Effect.sync(() => log.listen(tell)), (stop) => Effect.sync(stop))
             // In the same step as the listener, so that none is missed or told twice.
             const before = after === undefined
@@ -79,7 +82,11 @@ export class EventStreams extends Context.Service<EventStreams, {
               : log.since(after).slice(-firstWords / 2)
             // What the rings have forgotten since, or is more than one wants to hear at once.
             if (after !== undefined) dropped = Math.max(0, log.newest() - after - before.length)
-            offer({ _tag: "Heartbeat" })
+            offer(
+              after === undefined
+                ? { _tag: "Place", boot: own, id: before[0] === undefined ? log.newest() : before[0].id - 1 }
+                : { _tag: "Heartbeat" }
+            )
             before.forEach(tell)
 
             yield* Effect.forkScoped(
@@ -125,7 +132,12 @@ const followOthers = Effect.fnUntraced(function*(
         member,
         `/_events?scope=replica&recent=${first}`,
         (event) => {
-          if (event._tag !== "Event") return
+          if (event._tag === "Retry") {
+            const id = positionsOf(event.lastEventId).get(boot)
+            if (id === undefined) return
+            received.set(boot, id)
+            return offer({ _tag: "Place", boot, id })
+          }
           if (event.event === "dropped") return offer({ _tag: "Dropped", count: Number(event.data) || 1 })
           const decoded = decode(event.data)
           if (Result.isFailure(decoded)) return
@@ -134,7 +146,7 @@ const followOthers = Effect.fnUntraced(function*(
         },
         position === undefined ? undefined : `${boot}:${position}`
       )
-    }).pipe(Effect.ignore, Effect.andThen(Effect.sleep(retryAfter)), Effect.forever)
+    }).pipe(Effect.ignore, Effect.andThen(Effect.sleep(retryMillis)), Effect.forever)
 
   return yield* Effect.forever(Effect.gen(function*() {
     const others = (yield* members.all)?.slice(1)
@@ -164,6 +176,10 @@ const encode = (frame: Frame, sent: Map<string, number>): Uint8Array => {
   switch (frame._tag) {
     case "Heartbeat":
       return utf8.encode(":\n\n")
+    // Without data it is no event: it goes with what a client that lost its stream has to know, where and when to go on.
+    case "Place":
+      sent.set(frame.boot, frame.id)
+      return utf8.encode(`id: ${idOf(sent)}\nretry: ${retryMillis}\n\n`)
     case "Dropped":
       return utf8.encode(Sse.encoder.write({
         _tag: "Event",
@@ -176,12 +192,14 @@ const encode = (frame: Frame, sent: Map<string, number>): Uint8Array => {
       return utf8.encode(Sse.encoder.write({
         _tag: "Event",
         event: "message",
-        id: Array.from(sent, ([boot, id]) => `${boot}:${id}`).join(";"),
+        id: idOf(sent),
         data: JSON.stringify(frame.event)
       }))
     }
   }
 }
+
+const idOf = (sent: ReadonlyMap<string, number>) => Array.from(sent, ([boot, id]) => `${boot}:${id}`).join(";")
 
 // Enough to tell the boots of one fleet apart: an event's id names the place in the log of each.
 const shortOf = (bootId: string) => bootId.slice(0, 8)

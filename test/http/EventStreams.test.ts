@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { Sse } from "effect/encoding"
 import { TestClock } from "effect/testing"
 import { EventLog, type Log, makeLog } from "../../src/coordination/EventLog.ts"
 import { type EventsAsked, EventStreams } from "../../src/http/EventStreams.ts"
@@ -22,6 +23,8 @@ const setUp = Effect.gen(function*() {
   const log = makeLog(() => 0, "one")
   const followed: Array<{ readonly path: string; readonly lastEventId: string | undefined }> = []
   let say = (_data: string) => {}
+  let place = (_id: number) => {}
+  let end: Effect.Effect<void> = Effect.void
   const context = yield* Layer.build(
     Layer.fresh(EventStreams.layer).pipe(Layer.provide(Layer.mergeAll(
       Layer.succeed(EventLog, log),
@@ -32,7 +35,11 @@ const setUp = Effect.gen(function*() {
           Effect.suspend(() => {
             followed.push({ path, lastEventId })
             say = (data) => onEvent({ _tag: "Event", event: "message", id: undefined, data })
-            return Effect.never
+            const ended = Deferred.makeUnsafe<void>()
+            const parser = Sse.makeParser(onEvent)
+            place = (id) => void parser.feed(`id: 00000002:${id}\nretry: 1000\n\n`)
+            end = Effect.asVoid(Deferred.succeed(ended, undefined))
+            return Deferred.await(ended)
           })
       })
     )))
@@ -53,7 +60,16 @@ const setUp = Effect.gen(function*() {
     return { fiber, text: () => text, ids: () => Array.from(text.matchAll(/"id":(\d+)/g), ([, id]) => Number(id)) }
   })
   const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
-  return { followed, log, read, say: (data: string) => say(data), settle, streams }
+  return {
+    followed,
+    log,
+    read,
+    say: (data: string) => say(data),
+    place: (id: number) => place(id),
+    end: Effect.suspend(() => end),
+    settle,
+    streams
+  }
 })
 
 it.effect("a reader hears what happens from now on, and a heartbeat in between", () =>
@@ -125,6 +141,27 @@ it.effect("the fleet's events are one stream, whose ids name the place in each m
     yield* settle
     assert.deepStrictEqual(reader.ids(), [1, 42])
     assert.include(reader.text(), "id: 00000002:42;00000001:1\n")
+  }).pipe(Effect.scoped))
+
+it.effect("who has heard nothing yet goes on where it began: at a member, and at any replica", () =>
+  Effect.gen(function*() {
+    const { end, followed, log, place, read, settle } = yield* setUp
+    publish(log, 3)
+    const reader = yield* read({ ...asked, scope: "fleet" })
+    yield* settle
+    assert.isTrue(reader.text().startsWith("id: 00000001:3\nretry: 1000\n\n"))
+    place(41)
+    yield* settle
+    assert.isTrue(reader.text().endsWith("id: 00000001:3;00000002:41\nretry: 1000\n\n"))
+    yield* end
+    yield* TestClock.adjust("1 second")
+    yield* settle
+    assert.deepStrictEqual(followed.map(({ lastEventId }) => lastEventId), [undefined, "00000002:41"])
+    // Events that it is told at once are after where it begins.
+    const recent = yield* read({ ...asked, recent: 2 })
+    yield* settle
+    assert.isTrue(recent.text().startsWith("id: 00000001:1\n"))
+    assert.deepStrictEqual(recent.ids(), [2, 3])
   }).pipe(Effect.scoped))
 
 it.effect("streams end when the replica stops, and there are not more readers than can be served", () =>
