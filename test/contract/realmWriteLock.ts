@@ -50,7 +50,7 @@ export const realmWriteLock = <E>(name: string, two: Layer.Layer<TwoWriteLocks, 
           // At once: not when the session that held the lock happens to be closed.
           const next = <A>(value: A) =>
             Effect.map(timedAwake(locks[where].withLock(realmUrl)(Effect.succeed(value))), ([took, answer]) => {
-              assert.isBelow(took, 8_000)
+              assert.isBelow(took, 5_000)
               return answer
             })
           assert.strictEqual(yield* Effect.flip(locks.here.withLock(realmUrl)(Effect.fail("no"))), "no")
