@@ -42,5 +42,5 @@ export const encodingTable = <E>(name: string, services: Layer.Layer<EncodingTab
         // Made at least a moment ago: a limit in the future is past everything.
         assert.isAbove(yield* table.collect(-1), 0)
         assert.deepStrictEqual(yield* table.read(etag, "br"), Option.none())
-      }))
+      }), { concurrent: false })
   })

@@ -2,6 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, type Layer, Option } from "effect"
 import { randomUUID } from "node:crypto"
 import type { PopulateCoordinator } from "../../src/coordination/PopulateCoordinator.ts"
+import { inWork } from "./inWork.ts"
 
 /** The coordinators of two replicas. */
 export class TwoCoordinators extends Context.Service<TwoCoordinators, {
@@ -16,13 +17,8 @@ export const populateCoordinator = <E>(name: string, two: Layer.Layer<TwoCoordin
   layer(two, { excludeTestServices: true })(`PopulateCoordinator on ${name}`, (it) => {
     /** A winner that holds the key until the returned effect lets it end. */
     const winner = Effect.fnUntraced(function*(coordinator: PopulateCoordinator["Service"], key: string) {
-      const elected = yield* Deferred.make<void>()
       const end = yield* Deferred.make<string, string>()
-      const fiber = yield* Effect.forkChild(
-        coordinator.tryAcquireAndRun(key, Effect.andThen(Deferred.succeed(elected, undefined), Deferred.await(end)))
-      )
-      yield* Deferred.await(elected)
-      return { fiber, end }
+      return { fiber: yield* inWork(coordinator, key, Deferred.await(end)), end }
     })
 
     /** Tries until the lock is free: a release is asked for, not awaited. */

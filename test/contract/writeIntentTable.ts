@@ -80,7 +80,7 @@ export const writeIntentTable = <E>(
         const { generation, realmUrl } = yield* liveRealm
         yield* intents.begin(realmUrl, generation, "one", edits)
         assert.notInclude(yield* intents.abandoned("1 hour"), realmUrl)
-        yield* Effect.sleep("2 millis")
+        yield* Effect.sleep("20 millis")
         assert.include(yield* intents.abandoned("1 millis"), realmUrl)
         yield* intents.withdraw(realmUrl)
         assert.notInclude(yield* intents.abandoned(0), realmUrl)

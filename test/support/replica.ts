@@ -169,7 +169,7 @@ const launch = (options: ReplicaOptions): ReplicaProcess => {
     replicaId,
     pid,
     listening: within(listening, 90_000, "listen"),
-    ended: (deadlineMillis = 15_000) => within(ended, deadlineMillis, "end"),
+    ended: (deadlineMillis = 60_000) => within(ended, deadlineMillis, "end"),
     kill: (signal) => send(pid, signal),
     killGroup: (signal) => send(-pid, signal),
     log: () => log

@@ -15,6 +15,7 @@ import { RealmTable } from "../../../src/store/RealmTable.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
 import { barrier, LeasedFleet } from "../../contract/barrier.ts"
 import { freshRealm } from "../../contract/freshRealm.ts"
+import { inWork } from "../../contract/inWork.ts"
 import { notifications } from "../../contract/notifications.ts"
 import { populateCoordinator, TwoCoordinators } from "../../contract/populateCoordinator.ts"
 import { realmWriteLock, TwoWriteLocks } from "../../contract/realmWriteLock.ts"
@@ -22,7 +23,7 @@ import { aboveLease, identity, replicaOf } from "../../coordination/leases.ts"
 import { timedAwake } from "../../support/awake.ts"
 import { eventually } from "../../support/eventually.ts"
 import { postgresWithSessions } from "./postgresLayers.ts"
-import { advisoryLocks, inWork, listening, replica, terminate } from "./postgresReplica.ts"
+import { advisoryLocks, listening, replica, terminate } from "./postgresReplica.ts"
 
 const twoCoordinators = Layer.effect(
   TwoCoordinators,
@@ -99,10 +100,13 @@ layer(postgresWithSessions(), { excludeTestServices: true })("coordination on Po
         { concurrency: "unbounded" }
       ))
       yield* Deferred.await(began)
-      assert.strictEqual((yield* sessions("locks")).length, 1)
-      assert.strictEqual(yield* connections, 1)
-      // The pool is free all the while.
-      assert.strictEqual((yield* advisoryLocks).length, 500)
+      // The pool is free all the while. A session that is lost is opened again, and takes them along.
+      yield* eventually(
+        "all locks on one session",
+        Effect.all([advisoryLocks, sessions("locks"), connections]),
+        ([locks, [session, ...others], count]) =>
+          locks.length === 500 && locks.every(({ pid }) => pid === session?.pid) && others.length === 0 && count === 1
+      )
       yield* Deferred.succeed(end, undefined)
       assert.strictEqual((yield* Fiber.join(all)).filter(Option.isSome).length, 500)
       yield* eventually("all locks given back", advisoryLocks, (rows) => rows.length === 0)
@@ -114,36 +118,55 @@ layer(postgresWithSessions(), { excludeTestServices: true })("coordination on Po
       yield* sql`CREATE TABLE won (key text PRIMARY KEY)`
       const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
       const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
+      let rounds = 0
       for (let round = 0; round < 20; round++) {
         const key = `round ${round}`
         const woken = yield* Effect.forkChild(
-          Effect.andThen(there.waitForKey(key, "10 seconds"), sql`SELECT key FROM won WHERE key = ${key}`),
+          Effect.all([there.waitForKey(key, "10 seconds"), sql`SELECT key FROM won WHERE key = ${key}`]),
           { startImmediately: true }
         )
         yield* here.tryAcquireAndRun(key, sql`INSERT INTO won VALUES (${key})`)
-        assert.deepStrictEqual(yield* Fiber.join(woken), [{ key }])
+        const [told, rows] = yield* Fiber.join(woken)
+        // Who was not told has found the key free, which it was before the winner had it, too.
+        if (!told) continue
+        assert.deepStrictEqual(rows, [{ key }])
+        rounds++
       }
+      assert.isAbove(rounds, 0, "nobody was told")
     }).pipe(Effect.scoped))
 
   it.effect("a waiter is let go within half a second when the holder is gone, and not before (rule 8)", () =>
     Effect.gen(function*() {
-      const life = yield* Scope.make()
-      const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.buildWithScope(replica, life))
       const there = yield* Effect.provide(PopulateCoordinator, yield* Layer.build(replica))
       // A key's 64 bits are found again whatever their signs are.
       const keys = Array.from({ length: 20 }, (_, index) => `held ${index}`)
-      const held = yield* Effect.forEach(keys, (key) =>
-        Effect.gen(function*() {
-          yield* inWork(here, key, Effect.never)
-          return yield* Effect.forkChild(there.waitForKey(key, "60 seconds"), { startImmediately: true })
-        }))
-      yield* Effect.sleep("1 second")
-      for (const waiting of held) assert.isUndefined(waiting.pollUnsafe())
-      yield* Scope.close(life, Exit.void)
-      const [took, told] = yield* timedAwake(Effect.forEach(held, (waiting) => Fiber.join(waiting)))
-      assert.deepStrictEqual(told, keys.map(() => false))
-      // Half a second, and what a busy machine adds; without the look it would be a minute.
-      assert.isBelow(took, 5_000)
+      const holders = Effect.map(advisoryLocks, (locks) => Array.from(new Set(locks.map(({ pid }) => pid))))
+      const letGo = Effect.gen(function*() {
+        const life = yield* Effect.acquireRelease(Scope.make(), (life, exit) => Scope.close(life, exit))
+        const here = yield* Effect.provide(PopulateCoordinator, yield* Layer.buildWithScope(replica, life))
+        // A replica that was closed before may have its locks for a moment.
+        yield* eventually("all locks given back", advisoryLocks, (rows) => rows.length === 0)
+        let held: ReadonlyArray<number> = []
+        const waiting = yield* Effect.forEach(keys, (key) =>
+          Effect.gen(function*() {
+            yield* inWork(here, key, Effect.never)
+            held = yield* holders
+            return yield* Effect.forkChild(there.waitForKey(key, "60 seconds"), { startImmediately: true })
+          }))
+        yield* Effect.sleep("1 second")
+        const early = waiting.filter((each) => each.pollUnsafe() !== undefined).length
+        // While its session is being opened again a holder has no locks: a look may find them free.
+        if (early > 0 && String(yield* holders) !== String(held)) return false
+        assert.strictEqual(early, 0)
+        yield* Scope.close(life, Exit.void)
+        const [took, told] = yield* timedAwake(Effect.forEach(waiting, (each) => Fiber.join(each)))
+        assert.deepStrictEqual(told, keys.map(() => false))
+        // Half a second, and what a busy machine adds; without the look it would be a minute.
+        assert.isBelow(took, 5_000)
+        return true
+      }).pipe(Effect.scoped)
+      const kept = yield* Effect.repeat(letGo, { until: (kept) => kept, times: 2 })
+      assert.isTrue(kept, "each time the holder's session was lost")
     }).pipe(Effect.scoped))
 
   it.effect("a closed replica leaves no session behind", () =>
@@ -208,11 +231,20 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
   const hearing = Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(listening))
     const { notify, subscribe } = yield* Effect.provide(Notifications, context)
+    // It is not waited for for ever when it starts.
+    const { isHeld } = yield* Effect.provide(Lease, context)
+    yield* eventually("the session", Effect.sync(isHeld), (held) => held)
     const heard: Array<string> = []
     yield* subscribe((event: Event) => {
       if (event._tag !== "CaughtUp") heard.push(event._tag === "Gap" ? "gap" : event.message.payload)
     })
-    return { heard, notify, counters: yield* Effect.provide(Counters, context) }
+    return {
+      heard,
+      /** What was heard beside the gaps, of which a session that is lost unasked makes another. */
+      messages: () => heard.filter((each) => each !== "gap"),
+      notify,
+      counters: yield* Effect.provide(Counters, context)
+    }
   })
 
   it.effect("is opened again when its backend is terminated, and announces the gap (S22)", () =>
@@ -220,24 +252,22 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
       const { counters, heard, notify } = yield* hearing
       yield* notify([{ channel: "realm_registry", payload: "before" }])
       yield* eventually("the first message", Effect.sync(() => heard.slice()), (all) => all.includes("before"))
+      const gaps = Effect.sync(() => heard.filter((each) => each === "gap").length)
       for (const round of [1, 2, 3]) {
+        const before = yield* gaps
         yield* terminate("listener")
-        yield* eventually(
-          "a gap",
-          Effect.sync(() => heard.filter((each) => each === "gap").length),
-          (gaps) => gaps >= round
-        )
+        yield* eventually("a gap", gaps, (now) => now > before)
         yield* notify([{ channel: "realm_registry", payload: `after ${round}` }])
         yield* eventually("the next message", Effect.sync(() => heard.slice()), (all) => all.includes(`after ${round}`))
       }
-      assert.deepStrictEqual(heard, ["before", "gap", "after 1", "gap", "after 2", "gap", "after 3"])
-      assert.strictEqual(counters.listenerReconnects, 3)
-      assert.strictEqual((yield* sessions("listener")).length, 1)
+      assert.match(heard.join(), /^(gap,)*before(,gap)+,after 1(,gap)+,after 2(,gap)+,after 3(,gap)*$/)
+      assert.isAtLeast(counters.listenerReconnects, 3)
+      yield* eventually("one session", sessions("listener"), (rows) => rows.length === 1)
     }).pipe(Effect.scoped))
 
   it.effect("hears every channel, from any session of the database", () =>
     Effect.gen(function*() {
-      const { heard } = yield* hearing
+      const { messages } = yield* hearing
       const sql = yield* SqlClient.SqlClient
       const channels = [
         "realm_file_changes",
@@ -248,20 +278,20 @@ layer(postgresWithSessions(), { excludeTestServices: true })("the listening sess
         "lockstep_acks"
       ]
       for (const channel of channels) yield* sql`SELECT pg_notify(${channel}, ${`on ${channel}`})`
-      yield* eventually("all of them", Effect.sync(() => heard.slice()), (all) => all.length === channels.length)
-      assert.deepStrictEqual(heard.toSorted(), channels.map((channel) => `on ${channel}`).toSorted())
+      yield* eventually("all of them", Effect.sync(messages), (all) => all.length === channels.length)
+      assert.deepStrictEqual(messages().toSorted(), channels.map((channel) => `on ${channel}`).toSorted())
     }).pipe(Effect.scoped))
 
   it.effect("a payload that PostgreSQL refuses is the sender's error, and nothing of its batch is sent", () =>
     Effect.gen(function*() {
-      const { heard, notify } = yield* hearing
+      const { messages, notify } = yield* hearing
       const error = yield* Effect.flip(notify([
         { channel: "realm_registry", payload: "first of the batch" },
         { channel: "realm_registry", payload: "x".repeat(8_000) }
       ]))
       assert.strictEqual(error._tag, "DatabaseError")
       yield* notify([{ channel: "realm_registry", payload: "x".repeat(7_999) }])
-      yield* eventually("the next message", Effect.sync(() => heard.length), (length) => length > 0)
-      assert.deepStrictEqual(heard.map((payload) => payload.length), [7_999])
+      yield* eventually("the next message", Effect.sync(() => messages().length), (length) => length > 0)
+      assert.deepStrictEqual(messages().map((payload) => payload.length), [7_999])
     }).pipe(Effect.scoped))
 })

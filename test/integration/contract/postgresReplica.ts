@@ -1,4 +1,4 @@
-import { Deferred, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Counters } from "../../../src/coordination/Counters.ts"
 import { Lease } from "../../../src/coordination/Lease.ts"
@@ -11,9 +11,12 @@ import { Sessions } from "../../../src/coordination/Sessions.ts"
 import { ReplicaTable } from "../../../src/store/ReplicaTable.ts"
 import { identity } from "../../coordination/leases.ts"
 
+/** Of a session that a standstill of the machine does not end. */
+const leaseMillis = 30_000
+
 export const listening = Notifications.layer.pipe(
   Layer.provideMerge(Lease.layer),
-  Layer.provide(Layer.mergeAll(Membership.layer(identity("one")), ReplicaTable.layer, Sessions.layer)),
+  Layer.provide(Layer.mergeAll(Membership.layer(identity("one", leaseMillis)), ReplicaTable.layer, Sessions.layer)),
   Layer.provideMerge(Counters.layer)
 )
 
@@ -37,17 +40,3 @@ export const advisoryLocks = Effect.flatMap(
     FROM pg_locks WHERE locktype = 'advisory' AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 )
-
-/** Starts work under the key, and returns when it has begun. */
-export const inWork = Effect.fnUntraced(function*<A>(
-  coordinator: PopulateCoordinator["Service"],
-  key: string,
-  work: Effect.Effect<A>
-) {
-  const begun = yield* Deferred.make<void>()
-  const holder = yield* Effect.forkChild(
-    coordinator.tryAcquireAndRun(key, Effect.andThen(Deferred.succeed(begun, undefined), work))
-  )
-  yield* Deferred.await(begun)
-  return holder
-})

@@ -262,7 +262,7 @@ const makeSubject = Effect.fnUntraced(function*(name: string, writer: Member) {
 })
 
 /** 503 with the time to come back, as problem+json: what a replica may say when it cannot. */
-const isRefusal = ({ headers, status }: Answer) =>
+export const isRefusal = ({ headers, status }: Answer) =>
   status === 503 && headers["retry-after"] !== undefined &&
   (headers["content-type"] ?? "").startsWith("application/problem+json")
 

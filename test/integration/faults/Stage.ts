@@ -8,6 +8,7 @@ import { makeOwnPostgres, type OwnPostgres } from "../../support/ownPostgres.ts"
 import { type Replica, type ReplicaFailed, startReplica } from "../../support/replica.ts"
 import { makeTcpProxy, type TcpProxy } from "../../support/tcpProxy.ts"
 import { leaseMillis, replicaCount } from "./effort.ts"
+import { freePort } from "./freePort.ts"
 
 /** A replica by its place in the fleet: the same address and identity, whichever process stands there now. */
 export interface Member {
@@ -82,7 +83,8 @@ const make = Effect.fnUntraced(function*(options: StageOptions) {
         args: ["--workers=1", `--lease=${leaseMillis}ms`, ...options.args ?? []],
         ...options.node?.(home, replicaId)
       }).pipe(Scope.provide(scope))
-    let current = yield* start(0)
+    // While its process is down nobody else must be given its port.
+    let current = yield* start(yield* freePort)
     const { url } = current
     const client = yield* makeHttpClient(url)
     // As behind a load balancer: the address is the replica's, the name the public one.

@@ -49,7 +49,7 @@ layer(stage, { excludeTestServices: true })("a step of a replica's wall clock", 
             }
           })
         )
-        assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
+        assert.deepStrictEqual(Object.keys(figures.lostAwake).filter((outcome) => outcome !== "slow"), [])
       }),
     patience
   )

@@ -93,7 +93,7 @@ layer(canMount ? small : Stage.layer(), { excludeTestServices: true })("a full d
             () => Effect.promise(() => Fs.rm(ballast))
           ))
         const figures = yield* trial("a full disk under the published versions", fault)
-        assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
+        assert.deepStrictEqual(Object.keys(figures.lostAwake).filter((outcome) => outcome !== "slow"), [])
         assert.deepStrictEqual(yield* leftOver, { files: [], announced: 0 })
       }),
     patience

@@ -44,7 +44,7 @@ layer(Stage.layer(), { excludeTestServices: true })("the network to PostgreSQL",
           heldFrom(victim, Effect.sleep(3 * leaseMillis), listener)
         )
         // Reads ask PostgreSQL meanwhile.
-        assert.deepStrictEqual(Object.keys(figures.lostReads).filter((outcome) => outcome !== "slow"), [])
+        assert.deepStrictEqual(Object.keys(figures.lostAwake).filter((outcome) => outcome !== "slow"), [])
       }),
     patience
   )

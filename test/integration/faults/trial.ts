@@ -5,17 +5,20 @@ import type { FaultName } from "./catalogue.ts"
 import { repetitions } from "./effort.ts"
 import { type Figures, lineOf } from "./figures.ts"
 import { type Lost, startLoad } from "./Load.ts"
+import { watchStandstills } from "./standstills.ts"
 
 /**
  * Puts the stage under load, lets the fault happen, as often as asked, and waits each time until the fleet is well
  * again; then checks every answer against what had been promised when it was asked. The fault ends when its effect
- * does; `mend` is what an operator does then.
+ * does; `mend` is what an operator does then. Answers the figures, and the lost reads that no standstill of the machine
+ * excuses.
  */
 export const trial = Effect.fnUntraced(function*<E, R, E2 = never, R2 = never>(
   name: FaultName,
   fault: Effect.Effect<void, E, R>,
   mend?: Effect.Effect<void, E2, R2>
 ) {
+  const stoodStill = yield* watchStandstills
   const load = yield* startLoad()
   yield* load.settled
   let unavailableAfter = Infinity
@@ -45,7 +48,8 @@ export const trial = Effect.fnUntraced(function*<E, R, E2 = never, R2 = never>(
   }
   yield* report(figures)
   assert.deepStrictEqual(violations.slice(0, 10), [], `${name}: ${violations.length} violations`)
-  return figures
+  const lostAwake = byOutcome(load.lostReads.filter(({ began, ended }) => !stoodStill(began, ended)))
+  return { ...figures, lostAwake }
 }, Effect.scoped)
 
 const byOutcome = (lost: ReadonlyArray<Lost>) => {

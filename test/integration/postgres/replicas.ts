@@ -7,6 +7,7 @@ import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { eventually as comesTrue } from "../../support/eventually.ts"
 
 /** A data directory that the server's account can enter, gone at the end with any server that a test left in it. */
 export const temporaryDataDir = Effect.acquireRelease(
@@ -102,6 +103,18 @@ export const isListening = (url: string) =>
     socket.once("connect", () => resume(Effect.as(Effect.sync(() => socket.destroy()), true)))
     socket.once("error", () => resume(Effect.succeed(false)))
   })
+
+/**
+ * Waits until nothing listens at the URL's port, and the server has taken its `postmaster.pid` away: the last replica waits
+ * for a few seconds only after it has asked it to stop.
+ */
+export const serverHasStopped = (url: string, dataDir: string) =>
+  comesTrue(
+    "the server's end",
+    Effect.all({ isListening: isListening(url), pid: Effect.promise(() => serverPid(dataDir)) }),
+    ({ isListening, pid }) => !isListening && pid === undefined,
+    30_000
+  )
 
 /** Repeats the effect until it succeeds, for two minutes. */
 export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

@@ -2,7 +2,7 @@ import { assert, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { DataDir, isListening, query, serverPid, startReplica, temporaryDataDir } from "./replicas.ts"
+import { DataDir, isListening, query, serverHasStopped, serverPid, startReplica, temporaryDataDir } from "./replicas.ts"
 
 it.live("ten replicas that start at once on a new data directory share one server", () =>
   Effect.gen(function*() {
@@ -18,7 +18,7 @@ it.live("ten replicas that start at once on a new data directory share one serve
 
     yield* Effect.forEach(replicas, ({ signal }) => signal("SIGTERM"))
     yield* Effect.forEach(replicas, ({ ended }) => ended)
-    assert.isFalse(yield* isListening(url))
+    yield* serverHasStopped(url, dataDir)
   }))
 
 layer(DataDir.layer, { excludeTestServices: true })((it) => {
@@ -38,8 +38,7 @@ layer(DataDir.layer, { excludeTestServices: true })((it) => {
 
       yield* second.signal("SIGTERM")
       yield* second.ended
-      assert.isFalse(yield* isListening(url))
-      assert.isUndefined(yield* Effect.promise(() => serverPid(dataDir)))
+      yield* serverHasStopped(url, dataDir)
     }))
 
   it.effect("signals to a replica's process group, SIGKILL included, leave the server to the others", () =>
@@ -62,7 +61,7 @@ layer(DataDir.layer, { excludeTestServices: true })((it) => {
       // The killed one signed off nowhere, and is still not counted.
       yield* last.signal("SIGTERM")
       yield* last.ended
-      assert.isFalse(yield* isListening(url))
+      yield* serverHasStopped(url, dataDir)
     }))
 
   it.effect("a server whose every user was killed is found again by the next, which then stops it", () =>
@@ -80,7 +79,7 @@ layer(DataDir.layer, { excludeTestServices: true })((it) => {
       assert.strictEqual(yield* Effect.promise(() => serverPid(dataDir)), server)
       yield* next.signal("SIGTERM")
       yield* next.ended
-      assert.isFalse(yield* isListening(url))
+      yield* serverHasStopped(url, dataDir)
     }))
 
   it.effect("a data directory in use by another container is refused", () =>

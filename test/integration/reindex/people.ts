@@ -24,11 +24,12 @@ export const htmlOf = (version: number, name: string) => `<i>card ${version}</i>
 export const asHtml = { headers: { accept: "text/html" } }
 
 /** Waits until a realm is ready at a replica. */
-export const ready = (replica: Replica, place: Place) =>
+export const ready = (replica: Replica, place: Place, deadlineMillis?: number) =>
   eventually(
     `${place.url} is ready`,
     replica.ask(place.path("_readiness-check")),
-    ({ status }) => status === 200
+    ({ status }) => status === 200,
+    deadlineMillis
   )
 
 /** What is stored of a realm. */

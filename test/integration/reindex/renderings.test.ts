@@ -104,7 +104,10 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
           assert.strictEqual(expectStatus(answer, 200).text, htmlOf(version, "ada"))
           // Behind the server's back; the instance itself stays.
           yield* source.edit(modules(version + 1))
-          expectProblem(yield* first.ask(source.path("ada"), asHtml), 503)
+          const edited = yield* first.ask(source.path("ada"), asHtml)
+          // It may have been made by now.
+          if (edited.status === 200) assert.strictEqual(edited.text, htmlOf(version + 1, "ada"))
+          else expectProblem(edited, 503)
         }
       }))
 
@@ -130,6 +133,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
         files["elsewhere.json"] = person("elsewhere", { module: "https://elsewhere.example/x.js", name: "Person" })
         const source = yield* realm(files)
         const target = unused()
+        const failed = yield* counter(first, "jobsFailed")
         expectStatus(yield* publish(source, target), 202)
         yield* ready(first, target)
         const rows = new Map((yield* stored(target)).map((row) => [row.path, row]))
@@ -142,7 +146,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
         const problem = yield* first.ask(target.path("throws"), asHtml)
         expectProblem(problem, 422)
         assert.include(problem.text, "no such colour")
-        assert.strictEqual(yield* counter(first, "jobsFailed"), 0)
+        assert.strictEqual(yield* counter(first, "jobsFailed"), failed)
         // An edit mends it, also of a module that was not there.
         yield* source.edit({ "nowhere.ts": modules(1)["person.ts"] ?? "" })
         expectStatus(yield* publish(source, target), 202)

@@ -17,7 +17,8 @@ const batch = (replica: Replica, realm: Place, operations: ReadonlyArray<Operati
 const generation = (replica: Replica, realm: Place) =>
   Effect.map(replica.ask(realm.path("")), (answer) => generationOf(expectStatus(answer, 200)))
 
-layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServices: true })(
+// Leases that a standstill does not end: each replica is waited for until it has acknowledged.
+layer(Fleet.layer({ args: ["--workers", "1", "--no-watch", "--lease", "30s"] }), { excludeTestServices: true })(
   "POST <realm>_atomic and DELETE <realm>",
   (it) => {
     it.effect("a batch takes effect as a whole, at one generation, on every replica when it waits for all", () =>

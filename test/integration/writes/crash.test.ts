@@ -77,7 +77,7 @@ layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServ
           let version = 1
           let decided = 0
           let doomed = yield* start()
-          for (const moment of moments) {
+          const killAt = Effect.fnUntraced(function*(moment: typeof moments[number]) {
             const next = version + 1
             const request = yield* Effect.forkChild(
               Effect.exit(post(doomed, source.path("_atomic"), batchOf(next))),
@@ -98,7 +98,10 @@ layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServ
             // An answer that came back in time was the truth (I4).
             if (outcome._tag === "Success" && outcome.value.status === 200) assert.strictEqual(reached, next)
             version = reached
-          }
+          })
+          for (const moment of moments) yield* killAt(moment)
+          // On a busy machine each may have come before the decision, or after the commit.
+          for (let more = 0; decided === 0 && more < 10; more++) yield* killAt("first")
           assert.isAbove(decided, 0, "no kill fell between the decision and the commit")
           yield* eventually("nothing is left beside the realms", leavings, (left) => left.length === 0)
         })
@@ -110,7 +113,12 @@ layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServ
         Effect.gen(function*() {
           const { first, realm, second, sql, start } = yield* Fleet
           const source = yield* realm(filesAt(1))
+          const finished = Effect.map(
+            Effect.forEach([first, second], (replica) => replica.status),
+            (counts) => counts.reduce((sum, status) => sum + (status["batchesFinished"] ?? 0), 0)
+          )
           for (let attempt = 1; attempt <= 10; attempt++) {
+            const before = yield* finished
             const doomed = yield* start()
             yield* Effect.forkChild(Effect.exit(post(doomed, source.path("_atomic"), batchOf(attempt + 1))), {
               startImmediately: true
@@ -122,17 +130,13 @@ layer(Fleet.layer({ args: ["--workers", "1", "--no-watch"] }), { excludeTestServ
             yield* eventually(
               "the batch is finished",
               sql("SELECT 1 FROM write_intents"),
-              (rows) => rows.length === 0,
-              15_000
+              (rows) => rows.length === 0
             )
             assert.strictEqual(yield* wholeVersion(first, source, [attempt + 1]), attempt + 1)
-            if (left.length > 0) {
-              const counts = yield* Effect.forEach([first, second], (replica) => replica.status)
-              assert.isAbove(counts.reduce((sum, status) => sum + (status["batchesFinished"] ?? 0), 0), 0)
-              return
-            }
+            // One that was killed with its COMMIT sent has left nothing for others to finish.
+            if (left.length > 0 && (yield* finished) > before) return
           }
-          assert.fail("no kill fell between the first rename and the commit")
+          assert.fail("no kill fell between the first rename and the commit, or nobody finished what it left")
         })
     )
 

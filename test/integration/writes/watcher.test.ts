@@ -99,7 +99,8 @@ layer(Fleet.layer(), { excludeTestServices: true })(
           yield* git("checkout", "-q", "one")
           yield* eventually("it is noticed", generation(second, source), (now) => now > began.at)
           const ended = yield* settled(source)
-          assert.isBelow(ended.at - began.at, 20)
+          // One a pause in the stream of edits, of which a busy machine makes more: nothing like one a file.
+          assert.isBelow(ended.at - began.at, 100)
           assert.strictEqual(ended.made - began.made, ended.at - began.at)
           for (const replica of all) {
             for (const name of [names[0], names[499], names[999]]) {
@@ -163,10 +164,14 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })(
         yield* source.edit({ "a.ts": versioned(2), "new.ts": versioned(2) })
         yield* Effect.promise(() => Fs.rm(Path.join(source.directory, "b.ts")))
         const next = yield* start()
-        yield* eventually("they are noticed", generation(next, source), (now) => now > began)
+        // The last that is done about them: readers see the generation before.
+        yield* eventually(
+          "they are noticed",
+          Effect.sync(next.log),
+          (log) => /3 file\(s\) of \S+ were edited on disk/.test(log)
+        )
         assert.strictEqual(yield* generation(next, source), began + 1)
         assert.strictEqual((yield* next.status)["editsNoticed"], 1)
-        assert.match(next.log(), /3 file\(s\) of \S+ were edited on disk/)
       }))
   }
 )
