@@ -36,7 +36,8 @@ export default defineConfig({
           name: "simulation",
           include: ["test/simulation/**/*.test.ts"],
           sequence: { concurrent: false, groupOrder: 1 },
-          fileParallelism: false
+          fileParallelism: false,
+          testTimeout: 180_000
         }
       },
       {

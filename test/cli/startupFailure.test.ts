@@ -38,6 +38,9 @@ describe("a replica that cannot start", () => {
 })
 
 describe("reservePort", () => {
+  // Anybody may take a port that is free for a moment.
+  const unlessTaken = Effect.retry({ times: 4 })
+
   it.live("keeps everybody else off the port until it is released", () =>
     Effect.scoped(Effect.gen(function*() {
       const mine = yield* reservePort("127.0.0.1", 0)
@@ -47,11 +50,11 @@ describe("reservePort", () => {
       yield* mine.release
       const next = yield* reservePort("127.0.0.1", mine.port)
       assert.strictEqual(next.port, mine.port)
-    })))
+    })).pipe(unlessTaken))
 
   it.live("gives the port back with its scope", () =>
     Effect.gen(function*() {
       const { port } = yield* Effect.scoped(reservePort("127.0.0.1", 0))
       yield* Effect.scoped(reservePort("127.0.0.1", port))
-    }))
+    }).pipe(unlessTaken))
 })

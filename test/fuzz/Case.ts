@@ -271,9 +271,12 @@ export const requestOf = (dice: Dice, tokens: Tokens): Request => {
     "",
     body
   ].join("\r\n")
-  const whole = Buffer.from(text, dice.one(["utf8", "utf8", "latin1"]))
+  const encoding = dice.one(["utf8", "utf8", "latin1"] as const)
+  const whole = Buffer.from(text, encoding)
   // Line ends in what was made up may end the request early. Node ends a tunnel that nobody listens for.
-  const isPlain = !/[\r\n]/.test(`${path}${headers.join("")}`) && method !== "CONNECT" && !frames
+  // A body that is shorter than was said is waited for.
+  const isPlain = !/[\r\n]/.test(`${path}${headers.join("")}`) && method !== "CONNECT" && !frames &&
+    Buffer.byteLength(body, encoding) === Buffer.byteLength(body)
   switch (dice.in(100)) {
     case 0:
       return { bytes: Buffer.from(anything(dice)), answered: false }

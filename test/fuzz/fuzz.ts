@@ -84,7 +84,6 @@ const snapshot = (directory: string): string =>
 export const fuzz = ({ cases: runs, seed }: FuzzOptions): Effect.Effect<FuzzReport> =>
   Effect.gen(function*() {
     const server = yield* securedServer({
-      connections: { headersMillis: 1000, requestMillis: 2000, stallMillis: 4000 },
       realmLimits: { bytes: 2 ** 20, files: 200 }
     })
     const { outside, realmsDir } = server.places

@@ -36,7 +36,7 @@ class Server extends Context.Service<Server, { readonly url: string }>()("test/S
         versionsDir: path.join(directory, "versions"),
         replicaId: "one",
         advertiseUrl: publicUrl,
-        leaseMillis: 3000,
+        leaseMillis: 30_000,
         cacheBytes: 2 ** 20,
         transpiler: {}
       }))
@@ -141,6 +141,8 @@ layer(Layer.merge(Server.layer, FetchHttpClient.layer), { excludeTestServices: t
             ),
             (browser) => Effect.promise(() => browser.close())
           )
+          const { paths } = OpenApi.fromApi(LockstepApi)
+          const endpoints = Object.values(paths).flatMap((methods) => Object.keys(methods)).length
           const asked: Array<string> = []
           const shown = yield* Effect.promise(async () => {
             const page = await browser.newPage()
@@ -148,12 +150,11 @@ layer(Layer.merge(Server.layer, FetchHttpClient.layer), { excludeTestServices: t
               asked.push(route.request().url())
               return asked.at(-1)?.startsWith(url) ? route.continue() : route.abort()
             })
-            await page.goto(`${url}/_docs`)
-            await page.locator(".swagger-ui .info .title").waitFor({ timeout: 20_000 })
+            await page.goto(`${url}/_docs`, { timeout: 120_000 })
+            await page.locator(".opblock").nth(endpoints - 1).waitFor({ timeout: 120_000 })
             return page.locator(".opblock").count()
           })
-          const { paths } = OpenApi.fromApi(LockstepApi)
-          assert.strictEqual(shown, Object.values(paths).flatMap((methods) => Object.keys(methods)).length)
+          assert.strictEqual(shown, endpoints)
           assert.deepStrictEqual(asked.filter((each) => !each.startsWith(url)), [])
         })
     )

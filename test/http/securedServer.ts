@@ -37,7 +37,7 @@ const make = Effect.fnUntraced(function*(more: Partial<HttpOptions>) {
     publicUrl,
     replicaId: "one",
     advertiseUrl: publicUrl,
-    leaseMillis: 3000,
+    leaseMillis: 30_000,
     cacheBytes: 8 * 2 ** 20,
     transpiler: {}
   })))

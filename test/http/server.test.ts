@@ -28,7 +28,7 @@ it.live("of a published module only the first request is routed", () =>
       versionsDir: path.join(directory, "versions"),
       replicaId: "one",
       advertiseUrl: publicUrl,
-      leaseMillis: 3000,
+      leaseMillis: 30_000,
       cacheBytes: 2 ** 20,
       transpiler: {}
     }))

@@ -17,9 +17,12 @@ import { notesUrl, oneReplica, publishedUrl, rowOf, served } from "./oneReplica.
 
 type Services = Layer.Success<typeof oneReplica>
 
-/** Each test begins with a publication of `one` at generation 1, and a source that says `two`. */
+/**
+ * Each test begins with a publication of `one` at generation 1, and a source that says `two`. The clock stands still, so that
+ * nothing in the background comes in between.
+ */
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
-  it.live(name, () =>
+  it.effect(name, () =>
     Effect.gen(function*() {
       yield* put("a.ts", "one")
       yield* toPublished

@@ -23,8 +23,9 @@ import { notesUrl, oneReplica, publishedUrl, rowOf, served } from "./oneReplica.
 
 type Services = Layer.Success<typeof oneReplica>
 
+// Under a clock that stands still: the background, which finishes batches as well, comes only when it is told to.
 const live = <A, E>(name: string, test: () => Effect.Effect<A, E, Services>) =>
-  it.live(name, () =>
+  it.effect(name, () =>
     Effect.provide(
       Effect.andThen(Effect.andThen(put("a.ts", "a 1"), put("b.ts", "b 1")), test()),
       Layer.fresh(oneReplica)

@@ -23,7 +23,7 @@ export const oneReplica = Layer.unwrap(Effect.map(TemporaryRealms, ({ realmsDir,
     cacheBytes: 1_000_001,
     replicaId: "one",
     advertiseUrl: publicUrl,
-    leaseMillis: 3_000,
+    leaseMillis: 15_000,
     transpiler: {}
   }))).pipe(Layer.provideMerge(TemporaryRealms.layer), Layer.provideMerge(Logger.layer([])))
 

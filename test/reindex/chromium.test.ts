@@ -10,5 +10,5 @@ if (skipped) {
 }
 
 describe.skipIf(skipped)("Chromium", () => {
-  prerenderer("in Chromium", layerChromium({ timeoutMillis: 8000 }))
+  prerenderer("in Chromium", layerChromium({ timeoutMillis: 10_000 }))
 })

@@ -5,7 +5,7 @@ import * as path from "node:path"
 import { layerIsolated } from "../../src/reindex/isolated/layer.ts"
 import { Prerenderer } from "../../src/reindex/Prerenderer.ts"
 
-const timeoutMillis = 5000
+const timeoutMillis = 60_000
 const well = { code: "export class Person { static isolated() { return 'well' } }" }
 const person = { module: "http://realm.test/r/person", name: "Person", model: undefined }
 

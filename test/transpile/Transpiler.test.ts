@@ -19,7 +19,7 @@ const enormous = moduleSource(
 )
 
 describe("Transpiler", () => {
-  layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true })(
+  layer(Transpiler.layer({ workers: 2, timeout: "120 seconds" }), { excludeTestServices: true })(
     "in worker threads",
     (it) => {
       it.effect("gives the bytes and errors that it gives in the calling thread", () =>
@@ -62,7 +62,12 @@ describe("Transpiler", () => {
       const failure = yield* Effect.flip(transpile(enormous))
       assert.deepInclude(failure, { _tag: "TranspileTimeout", path: "big.js", limit: 2_000 })
       assert.strictEqual(failure.message, "big.js: took longer than 2000 ms to transpile")
-      assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
+      // A machine that stands still may make it late as well, but not each time.
+      const next = Effect.retry(transpile(moduleSource("a.ts", "export {}")), {
+        times: 2,
+        while: ({ _tag }) => _tag === "TranspileTimeout"
+      })
+      assert.strictEqual((yield* next).code, "export {};")
     }).pipe(Effect.provide(Transpiler.layer({ workers: 1, timeout: "2 seconds" }))))
 
   it.live("blames the code for the memory that it needs, and goes on", () =>
@@ -75,7 +80,7 @@ describe("Transpiler", () => {
         detail: "cannot be transpiled: a worker needed more than 100 MB"
       })
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};")
-    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100 }))))
+    }).pipe(Effect.provide(Transpiler.layer({ workers: 1, maxHeapMb: 100, timeout: "120 seconds" }))))
 
   it.live("says that it is unavailable when too many wait, and when it is shut down", () =>
     Effect.gen(function*() {
@@ -105,7 +110,7 @@ describe("Transpiler", () => {
               FORCE_COLOR: "3",
               TZ: "Asia/Tokyo"
             },
-            timeout: 50_000
+            timeout: 120_000
           })
         )
         assert.strictEqual(there.stdout, `${here}\n`)

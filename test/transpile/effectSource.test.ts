@@ -69,7 +69,7 @@ const spots = [
   ["ai/McpServer.ts", "McpServer", [], "Context.ts Service()"]
 ] as const
 
-layer(Transpiler.layer({ workers: 2 }), { excludeTestServices: true })(
+layer(Transpiler.layer({ workers: 2, timeout: "120 seconds" }), { excludeTestServices: true })(
   "the source of effect",
   (it) => {
     it.effect(

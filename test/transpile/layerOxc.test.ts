@@ -24,7 +24,7 @@ const isAlive = (pid: number) => {
 }
 
 describe("oxc in worker processes", () => {
-  layer(Transpiler.layerOxc({ workers: 1 }), { excludeTestServices: true })(
+  layer(Transpiler.layerOxc({ workers: 1, timeout: "120 seconds" }), { excludeTestServices: true })(
     "of one farm",
     (it) => {
       it.effect("gives the bytes, maps, analyses and errors of its pipeline", () =>
@@ -60,11 +60,16 @@ describe("oxc in worker processes", () => {
       const { transpile } = yield* Transpiler
       // each line is indented by all braces around it: 400 KB of source, 800 MB of tabs
       const source = moduleSource("wide.ts", `${"{".repeat(4_000)}${"a;".repeat(200_000)}${"}".repeat(4_000)}`)
-      const failure = yield* Effect.flip(transpile(source))
+      // Its process looks at its memory from time to time: it may miss it once, when others have the machine to themselves.
+      const watched = /needed more than 612 MB/
+      const failure = yield* Effect.repeat(Effect.flip(transpile(source)), {
+        until: ({ message }) => watched.test(message),
+        times: 2
+      })
       assert.deepInclude(failure, { _tag: "TranspileError", path: "wide.ts" })
-      assert.match(failure.message, /needed more than 612 MB/)
+      assert.match(failure.message, watched)
       assert.strictEqual((yield* transpile(moduleSource("a.ts", "export {}"))).code, "export {};\n")
-    }).pipe(Effect.provide(Transpiler.layerOxc({ workers: 1, maxHeapMb: 100 }))))
+    }).pipe(Effect.provide(Transpiler.layerOxc({ workers: 1, maxHeapMb: 100, timeout: "120 seconds" }))))
 
   it.live("has a process that ends with its scope", () =>
     Effect.gen(function*() {
@@ -105,7 +110,7 @@ describe("oxc in worker processes", () => {
           promisify(execFile)(process.execPath, [fileURLToPath(new URL("./otherProcess.ts", import.meta.url)), "oxc"], {
             cwd: tmpdir(),
             env: { NODE_ENV: "development", BABEL_ENV: "test", FORCE_COLOR: "3", NODE_OPTIONS: "--no-warnings" },
-            timeout: 50_000
+            timeout: 120_000
           })
         )
         assert.strictEqual(there.stdout, `${here}\n`)

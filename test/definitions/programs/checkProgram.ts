@@ -108,7 +108,7 @@ class Linked {
       for (const each of reachable) this.#load(each)
       const module = this.#load(path)
       if (module.status === "unlinked") await module.link((specifier) => this.#load(specifier.slice(2)))
-      if (run) await module.evaluate({ timeout: 1_000 })
+      if (run) await module.evaluate({ timeout: 60_000 })
       return Reflect.ownKeys(module.namespace).filter((key) => typeof key === "string")
     } catch (refused) {
       // What was linked in part is of no use to the others.
