@@ -1,25 +1,15 @@
 import { spawn } from "node:child_process"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
+import { freePorts } from "../../support/freePorts.ts"
 import { makeHttpClient } from "../../support/httpClient.ts"
 import { childEnvironment } from "../../support/replica.ts"
-
-/** A port that was free a moment ago. */
-const freePort = Effect.promise(() =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-)
 
 const startDeadline = "120 seconds"
 
 /** Runs a program of examples/embed as its reader would, until the scope closes: `ask` once it listens, and its log. */
 export const startExample = Effect.fnUntraced(function*(name: string, environment: Readonly<Record<string, string>>) {
-  const port = yield* freePort
+  const [port = 0] = yield* freePorts(1)
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn(process.execPath, [
