@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { assert } from "@effect/vitest"
 import { temporaryDatabase } from "./database.ts"
+import { eventually } from "./eventually.ts"
 import type { Answer, NoAnswer } from "./httpClient.ts"
 import { type Replica, type ReplicaFailed, type ReplicaOptions, startReplica } from "./replica.ts"
 
@@ -25,6 +26,9 @@ export interface SourceRealm extends Place {
 }
 
 export type Files = Readonly<Record<string, string | Uint8Array>>
+
+/** Arguments of a fleet whose lease is not what is tested: a standstill of seconds ends none, and acknowledgements have time. */
+export const longLease: ReadonlyArray<string> = ["--workers", "1", "--lease", "15s"]
 
 export interface FleetOptions {
   /** How many replicas run from the start; two by default. */
@@ -96,6 +100,14 @@ export const placeOf = (publicUrl: string, name: string): Place => ({
 /** Sends a JSON body. */
 export const post = (replica: Replica, path: string, body: unknown) =>
   replica.ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+
+/** Waits until the replica has applied this generation of the realm: of writes that do not wait for it, it hears soon. */
+export const applied = (replica: Replica, realm: Place, generation: number) =>
+  eventually(
+    `${replica.replicaId} has applied generation ${generation}`,
+    Effect.map(replica.ask("/_status"), ({ json }) => (json["applied"] as Record<string, number>)[realm.url]),
+    (seen = 0) => seen >= generation
+  )
 
 const embeddedUrl = (dataDir: string) =>
   Effect.promise(async () => (await Fs.readFile(Path.join(dataDir, "postgres.url"), "utf8").catch(() => "")).trim())

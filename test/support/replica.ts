@@ -168,7 +168,7 @@ const launch = (options: ReplicaOptions): ReplicaProcess => {
   return {
     replicaId,
     pid,
-    listening: within(listening, 90_000, "listen"),
+    listening: within(listening, 180_000, "listen"),
     ended: (deadlineMillis = 60_000) => within(ended, deadlineMillis, "end"),
     kill: (signal) => send(pid, signal),
     killGroup: (signal) => send(-pid, signal),

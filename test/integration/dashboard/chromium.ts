@@ -14,7 +14,11 @@ export const launchChromium: Effect.Effect<Browser, never, Scope.Scope> = Effect
     const { chromium } = await import("playwright-core")
     const executablePath = findChromium()
     if (executablePath === undefined) throw new Error("there is no Chromium here (apt-get install chromium)")
-    return await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] })
+    return await chromium.launch({
+      executablePath,
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
+      timeout: 120_000
+    })
   }),
   (browser) => Effect.promise(() => browser.close())
 )
@@ -28,7 +32,7 @@ export const openPage = (
     Effect.promise(async () => {
       const context = await browser.newContext({ viewport: { width: 1600, height: 1000 }, ...options })
       const page = await context.newPage()
-      page.setDefaultTimeout(15_000)
+      page.setDefaultTimeout(60_000)
       const complaints: Array<string> = []
       page.on("console", (message) => {
         if (message.type() === "error" || message.type() === "warning") complaints.push(message.text())

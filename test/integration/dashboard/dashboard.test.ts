@@ -3,8 +3,9 @@ import { Effect } from "effect"
 import * as crypto from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import type { Page } from "playwright-core"
-import { Fleet, temporaryDirectory } from "../../support/fleet.ts"
+import type { Locator, Page } from "playwright-core"
+import { eventually } from "../../support/eventually.ts"
+import { Fleet, longLease, temporaryDirectory } from "../../support/fleet.ts"
 import { cacheOf, expectProblem, expectStatus } from "../main-job/expectations.ts"
 import { versioned } from "../main-job/sources.ts"
 import { faintTexts, isSkipped, launchChromium, openPage } from "./chromium.ts"
@@ -16,7 +17,19 @@ const load = async (page: Page, url: string) => {
   await page.getByRole("heading", { name: "Replicas" }).waitFor()
 }
 
-layer(Fleet.layer(), { excludeTestServices: true })("the dashboard", (it) => {
+/** A module's history is of the moment when it was asked for, and asks members that may be late: it is asked for again. */
+const appears = (page: Page, cell: Locator) =>
+  eventually(
+    "the history has it",
+    step(async () => {
+      const isThere = await cell.first().waitFor({ timeout: 3000 }).then(() => true, () => false)
+      if (!isThere) await page.getByRole("button", { name: "Show" }).click()
+      return isThere
+    }),
+    (isThere) => isThere
+  )
+
+layer(Fleet.layer({ args: longLease }), { excludeTestServices: true })("the dashboard", (it) => {
   const inChromium = it.effect.skipIf(isSkipped)
 
   it.effect("its modules go the way of all modules: one replica transpiles, the other shares, and memory answers then", () =>
@@ -100,6 +113,7 @@ layer(Fleet.layer(), { excludeTestServices: true })("the dashboard", (it) => {
         for (const name of ["replica-1", "replica-2"]) {
           yield* step(() => replicas.getByRole("rowheader", { name }).waitFor())
         }
+        yield* step(() => replicas.getByText("Well").nth(1).waitFor())
         assert.strictEqual(yield* step(() => replicas.getByText("Well").count()), 2)
         yield* step(() => page.getByText("All 2 replicas answer").waitFor())
         yield* step(() => page.getByText("Live", { exact: true }).waitFor())
@@ -118,12 +132,13 @@ layer(Fleet.layer(), { excludeTestServices: true })("the dashboard", (it) => {
         yield* step(() => page.getByRole("table", { name: "Realms" }).getByText(place).waitFor())
 
         // An event leads to its module.
-        yield* second.ask(source.path("seen.ts"), { method: "PUT", body: versioned(2) })
+        const put = yield* second.ask(source.path("seen.ts?wait=all"), { method: "PUT", body: versioned(2) })
+        expectStatus(put, 200)
         yield* step(() => events.getByRole("button", { name: "seen.ts" }).first().click())
         const history = page.getByRole("table", { name: "What happened to the module" })
-        yield* step(() => history.getByRole("cell", { name: "Voided by a write on replica-2" }).waitFor())
-        yield* step(() => history.getByRole("cell", { name: "Voided by a write here" }).waitFor())
-        yield* step(() => history.getByRole("cell", { name: /^Transpiled in/ }).waitFor())
+        for (const name of ["Voided by a write on replica-2", "Voided by a write here", /^Transpiled in/]) {
+          yield* appears(page, history.getByRole("cell", { name }))
+        }
         yield* step(() => page.getByText(/Last transpiled by replica-2 at .*Since then: voided by/).waitFor())
         assert.deepStrictEqual(complaints, [])
       }).pipe(Effect.scoped)

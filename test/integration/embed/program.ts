@@ -1,19 +1,9 @@
 import { spawn } from "node:child_process"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
+import { freePort } from "../../support/freePort.ts"
 import { makeHttpClient } from "../../support/httpClient.ts"
 import { childEnvironment } from "../../support/replica.ts"
-
-/** A port that was free a moment ago. */
-const freePort = Effect.promise(() =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-)
 
 const startDeadline = "120 seconds"
 

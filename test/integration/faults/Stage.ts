@@ -3,12 +3,12 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert } from "@effect/vitest"
 import { type Place, placeOf, temporaryDirectory, writeFiles } from "../../support/fleet.ts"
+import { freePort } from "../../support/freePort.ts"
 import { type Answer, type Ask, makeHttpClient, type NoAnswer } from "../../support/httpClient.ts"
 import { makeOwnPostgres, type OwnPostgres } from "../../support/ownPostgres.ts"
 import { type Replica, type ReplicaFailed, startReplica } from "../../support/replica.ts"
 import { makeTcpProxy, type TcpProxy } from "../../support/tcpProxy.ts"
 import { leaseMillis, replicaCount } from "./effort.ts"
-import { freePort } from "./freePort.ts"
 
 /** A replica by its place in the fleet: the same address and identity, whichever process stands there now. */
 export interface Member {

@@ -7,7 +7,10 @@ import { Fleet } from "../../support/fleet.ts"
 import { expectStatus, generationOf } from "./expectations.ts"
 import { versioned, versionOf } from "./sources.ts"
 
-layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("finished answers", (it) => {
+// Without a lease nothing is finished.
+const args = ["--workers", "1", "--lease", "30s"]
+
+layer(Fleet.layer({ replicas: 1, args }), { excludeTestServices: true })("finished answers", (it) => {
   const setUp = Effect.gen(function*() {
     const fleet = yield* Fleet
     /** Asks, and says whether the answer was finished. */

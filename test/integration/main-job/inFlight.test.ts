@@ -42,7 +42,8 @@ layer(Fleet.layer({ args: ["--workers", "2"] }), { excludeTestServices: true })(
     it.effect("of a path that had no row yet: what began before it enters neither L1 nor L2", () =>
       Effect.gen(function*() {
         const { first, realm, second } = yield* Fleet
-        const source = yield* realm({ "big.ts": slowModule("old") })
+        // The edit is committed long before the run ends.
+        const source = yield* realm({ "big.ts": slowModule("old", 6000) })
         const rejected = (yield* first.status)["l2WriteRejected"] ?? 0
         const early = yield* inFlight(first, source.path("big.ts"))
         const put = yield* second.ask(source.path("big.ts"), { method: "PUT", body: slowModule("new") })

@@ -1,6 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { connect } from "node:net"
+import { timedAwake } from "../../support/awake.ts"
 import { eventually } from "../../support/eventually.ts"
 import { Fleet, post } from "../../support/fleet.ts"
 import { expectProblem, expectStatus, generationOf } from "./expectations.ts"
@@ -11,26 +12,43 @@ layer(Fleet.layer(), { excludeTestServices: true })("the end of a replica", (it)
     it.effect(`${signal} lets a request under way complete, leaves the fleet and exits 0 within 10 s`, () =>
       Effect.gen(function*() {
         const { first, realm, start } = yield* Fleet
-        const source = yield* realm({ "slow.ts": slowModule(`drained by ${signal}`, 1000), "quick.ts": versioned(1) })
-        const leaving = yield* start()
-        expectStatus(yield* leaving.ask(source.path("quick.ts")), 200)
-        const idle = (yield* leaving.status)["transpiles"] ?? 0
-        const request = yield* Effect.forkChild(leaving.ask(source.path("slow.ts")), { startImmediately: true })
-        yield* eventually("the transpile began", leaving.status, (status) => status["transpiles"] === idle + 1)
-        const members = Effect.map(first.ask("/_status"), ({ json }) => JSON.stringify(json["replicas"]))
-        assert.include(yield* members, `"${leaving.replicaId}"`)
-        const signalled = performance.now()
-        yield* leaving.kill(signal)
-        const answer = expectStatus(yield* Fiber.join(request), 200)
-        assert.include(answer.text.slice(0, 100), `"drained by ${signal}"`)
-        assert.isAbove(answer.ended, signalled)
-        assert.deepStrictEqual(yield* leaving.ended(), { code: 0, signal: null })
-        assert.isBelow(performance.now() - signalled, 10_000)
-        assert.notInclude(yield* members, `"${leaving.replicaId}"`)
-        // What it did for others stays: nobody has to do it again.
-        const before = (yield* first.status)["transpiles"]
-        expectStatus(yield* first.ask(source.path("slow.ts")), 200)
-        assert.strictEqual((yield* first.status)["transpiles"], before)
+        // Where PostgreSQL does not tell within a second who the members are, `first` shows itself alone.
+        const members = Effect.map(
+          eventually(
+            "the members are shown",
+            Effect.map(first.ask("/_status"), ({ json }) => json["replicas"] as ReadonlyArray<unknown>),
+            (replicas) => replicas.length > 1
+          ),
+          (replicas) => JSON.stringify(replicas)
+        )
+        /** One end; says whether the request was under way when the signal was sent. */
+        const end = Effect.fnUntraced(function*(tag: string) {
+          const source = yield* realm({ "slow.ts": slowModule(tag, 1000), "quick.ts": versioned(1) })
+          const leaving = yield* start()
+          expectStatus(yield* leaving.ask(source.path("quick.ts")), 200)
+          const idle = (yield* leaving.status)["transpiles"] ?? 0
+          assert.include(yield* members, `"${leaving.replicaId}"`)
+          const request = yield* Effect.forkChild(leaving.ask(source.path("slow.ts")), { startImmediately: true })
+          yield* eventually("the transpile began", leaving.status, (status) => status["transpiles"] === idle + 1)
+          const signalled = performance.now()
+          yield* leaving.kill(signal)
+          const [took, ended] = yield* timedAwake(leaving.ended(60_000))
+          const answer = expectStatus(yield* Fiber.join(request), 200)
+          assert.include(answer.text.slice(0, 100), JSON.stringify(tag))
+          assert.deepStrictEqual(ended, { code: 0, signal: null })
+          assert.isBelow(took, 10_000)
+          assert.notInclude(yield* members, `"${leaving.replicaId}"`)
+          // What it did for others stays: nobody has to do it again.
+          const before = (yield* first.status)["transpiles"]
+          expectStatus(yield* first.ask(source.path("slow.ts")), 200)
+          assert.strictEqual((yield* first.status)["transpiles"], before)
+          return answer.ended > signalled
+        }, Effect.scoped)
+        let wasUnderWay = false
+        for (let attempt = 1; attempt <= 5 && !wasUnderWay; attempt++) {
+          wasUnderWay = yield* end(`drained by ${signal} ${attempt}`)
+        }
+        assert.isTrue(wasUnderWay, "a request was answered after the signal")
       }))
   }
 
@@ -49,10 +67,10 @@ layer(Fleet.layer(), { excludeTestServices: true })("the end of a replica", (it)
       // Half of a request, and an idle connection that had an answer.
       socket.write("GET /_health HTTP/1.1\r\nhost: x\r\n")
       expectStatus(yield* leaving.ask("/_health"), 200)
-      const signalled = performance.now()
       yield* leaving.kill("SIGTERM")
-      assert.deepStrictEqual(yield* leaving.ended(), { code: 0, signal: null })
-      assert.isBelow(performance.now() - signalled, 10_000)
+      const [took, ended] = yield* timedAwake(leaving.ended(60_000))
+      assert.deepStrictEqual(ended, { code: 0, signal: null })
+      assert.isBelow(took, 10_000)
     }))
 
   it.effect("kill -9 in the middle of a publish loses none that was acknowledged, and the next one succeeds", () =>
@@ -74,10 +92,12 @@ layer(Fleet.layer(), { excludeTestServices: true })("the end of a replica", (it)
         yield* source.edit({ "person.ts": versioned(version) })
         const acknowledged = expectStatus(yield* publish(source, target, victim), 202)
         // Another holds the realms' locks when it dies, and copies or commits.
-        const cut = yield* Effect.forkChild(Effect.ignore(publish(source, target, victim)), { startImmediately: true })
-        yield* eventually("the publish holds its locks", locked, (count) => count >= 2)
+        const again = Effect.forever(Effect.ignore(publish(source, target, victim)))
+        const cut = yield* Effect.forkChild(again, { startImmediately: true })
+        yield* eventually("a publish holds its locks", locked, (count) => count >= 2)
         yield* victim.kill("SIGKILL")
-        yield* Fiber.join(cut)
+        yield* victim.ended()
+        yield* Fiber.interrupt(cut)
         const answer = expectStatus(yield* second.ask(target.path("person.ts")), 200)
         assert.strictEqual(versionOf(answer.text), version)
         assert.isAtLeast(generationOf(answer), Number(acknowledged.json["generation"]))

@@ -4,7 +4,7 @@ import { runCommand } from "../../cli/runCommand.ts"
 import { Fleet } from "../../support/fleet.ts"
 
 const verify = (...servers: ReadonlyArray<string>) =>
-  runCommand(["verify", "--json", "--duration", "4s", ...servers.flatMap((server) => ["--server", server])])
+  runCommand(["verify", "--json", "--duration", "8s", ...servers.flatMap((server) => ["--server", server])])
 
 const fleet = (replicas: number) =>
   Effect.map(Layer.build(Fleet.layer({ replicas })), (context) => Context.get(context, Fleet))
@@ -31,4 +31,4 @@ it.live("verify refuses two replicas on two databases", () =>
     assert.strictEqual(exitCode, 1)
     assert.include(stderr, "these servers are not one fleet")
     for (const { first } of [one, other]) assert.include(stderr, first.url)
-  })), 90_000)
+  })))

@@ -150,7 +150,11 @@ it.live(
       const seen = [yield* watch(first, target), yield* watch(second, target)]
       yield* eventually("answers came", Effect.succeed(seen), (all) => all.every(({ length }) => length > 5))
 
-      yield* onServer(restore)
+      // The replicas, which are at work on the tables, may be what PostgreSQL spares.
+      yield* onServer(Effect.retry(restore, {
+        times: 20,
+        while: (error) => error._tag === "SqlError" && error.reason._tag === "DeadlockError"
+      }))
       const restored = performance.now()
       for (const replica of [first, second]) {
         yield* eventually(
@@ -194,7 +198,7 @@ it.live(
           execFile(
             process.execPath,
             [lockstep, "restored"],
-            { cwd: dataDir, timeout: 30_000, env: { ...childEnvironment(), DATABASE_URL: postgres.url } },
+            { cwd: dataDir, timeout: 120_000, env: { ...childEnvironment(), DATABASE_URL: postgres.url } },
             (error, stdout, stderr) => error === null ? resolve(stdout) : reject(new Error(stderr, { cause: error }))
           )
         })

@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrate, migrations } from "../../../src/store/migrations.ts"
 import { temporaryDatabase } from "../../support/database.ts"
-import { Fleet, post } from "../../support/fleet.ts"
+import { applied, Fleet, post } from "../../support/fleet.ts"
 import { expectStatus } from "../main-job/expectations.ts"
 import { breaks, migrateTo, shape } from "./schema.ts"
 
@@ -134,7 +134,8 @@ layer(Fleet.layer({ replicas: 1, args: ["--workers", "1", "--jsx-import-source",
       assert.strictEqual(yield* transpiles(newer), files.length)
 
       // An invalidation by either reaches both: each makes its own anew, once.
-      expectStatus(yield* post(newer, "/_invalidate", { realmURL: target.url }), 200)
+      const { generation } = expectStatus(yield* post(newer, "/_invalidate", { realmURL: target.url }), 200).json
+      for (const replica of [older, newer, again, another]) yield* applied(replica, target, Number(generation))
       yield* servedBy(older, "react")
       yield* servedBy(newer, "preact")
       yield* servedBy(older, "react")
