@@ -7,6 +7,7 @@ import type { PopulateCoordinator } from "../coordination/PopulateCoordinator.ts
 import { Background } from "../domain/Background.ts"
 import type { DatabaseError } from "../domain/errors.ts"
 import { l1Bytes, l1MaxBytes, liveGauge } from "../domain/Metrics.ts"
+import { makeSparingWarning } from "../domain/sparingWarning.ts"
 import type { FenceToken } from "../store/CacheTable.ts"
 import { populate } from "./populate.ts"
 
@@ -128,7 +129,8 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
   const holds = (made: Fenced, { contentKey, path, view }: K) =>
     made.fence === view.fence && made.contentKey === contentKey && made.fence.holds(made.token, path)
 
-  const run = (key: K) => Effect.provideContext(populate(options, key), context)
+  const warn = makeSparingWarning()
+  const run = (key: K) => Effect.provideContext(populate(options, key, warn), context)
 
   const settle = (id: string, flight: Flight<A, E>, exit: Exit.Exit<Answer<A>, E>) => {
     // By identity: an old run that settles late must neither remove nor answer for a newer one (S3).

@@ -22,7 +22,8 @@ const longestPause = 2000
  */
 export const populate = Effect.fn("CoherentCache.populate")(function*<K extends CacheKey, A, E, R>(
   options: Options<K, A, E, R>,
-  key: K
+  key: K,
+  warn: (message: string, cause: unknown) => Effect.Effect<void>
 ): Effect.fn.Return<Answer<A>, E, R> {
   const { coordinator, counters } = options
   const { contentKey, path, view } = key
@@ -38,7 +39,7 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
     Effect.as(
       Effect.andThen(
         Effect.sync(() => counters.l2Errors++),
-        Effect.logWarning(`${what} for ${path} in ${realmUrl}`, cause)
+        warn(`${what} for ${path} in ${realmUrl}`, cause)
       ),
       otherwise
     )

@@ -2,6 +2,7 @@ import { promisify } from "node:util"
 import * as zlib from "node:zlib"
 import { Cache, Context, Effect, Equal, Hash, Layer, Option } from "effect"
 import { Counters } from "../coordination/Counters.ts"
+import { makeSparingWarning } from "../domain/sparingWarning.ts"
 import { EncodingTable } from "../store/EncodingTable.ts"
 import type { Coding } from "./contentEncoding.ts"
 
@@ -60,11 +61,12 @@ export class Encodings extends Context.Service<Encodings, {
             })
             : gzip(body)
         )
+      const warn = makeSparingWarning()
       const lost = <A>(otherwise: A) => (cause: unknown) =>
         Effect.as(
           Effect.andThen(
             Effect.sync(() => counters.l2Errors++),
-            Effect.logWarning("The shared cache could not be used for a compressed body", cause)
+            warn("The shared cache could not be used for a compressed body", cause)
           ),
           otherwise
         )
