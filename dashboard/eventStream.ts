@@ -45,6 +45,7 @@ export const useEvents = (isPaused: boolean, credentials: number): Live => {
     }
     const onMessage = ({ data, event, id }: Message) => {
       if (id !== undefined) lastEventId = id
+      if (data === undefined) return
       if (event === "dropped") dropped += Number(data) || 1
       else gathered.push(JSON.parse(data) as FleetEvent)
       timer ??= setTimeout(draw, drawMillis)
@@ -86,7 +87,8 @@ export const keyOf = ({ bootId, id }: FleetEvent): string => `${bootId}:${id}`
 
 interface Message {
   readonly event: string
-  readonly data: string
+  /** None: only says where to go on. */
+  readonly data: string | undefined
   readonly id: string | undefined
 }
 
@@ -132,5 +134,7 @@ const parse = (block: string): Message | undefined => {
     else if (line.startsWith("event: ")) event = line.slice(7)
     else if (line.startsWith("id: ")) id = line.slice(4)
   }
-  return data.length === 0 ? undefined : { event, data: data.join("\n"), id }
+  return data.length === 0 && id === undefined
+    ? undefined
+    : { event, data: data.length === 0 ? undefined : data.join("\n"), id }
 }

@@ -55,9 +55,9 @@ export const makeUserTokens = (options: UserTokensOptions) => {
   const key = secret === undefined ? undefined : Buffer.from(Redacted.value(secret))
   const keys = jwksUrl === undefined ? undefined : makeKeySet(jwksUrl)
   const verify = async (token: string, clock: Clock.Clock): Promise<JWTPayload | undefined> => {
-    const now = () => clock.currentTimeMillisUnsafe()
-    if (key !== undefined) return (await jwtVerify(token, key, checks(symmetric, now()))).payload
-    if (keys !== undefined) return (await jwtVerify(token, keys(now), checks(asymmetric, now()))).payload
+    const now = clock.currentTimeMillisUnsafe()
+    if (key !== undefined) return (await jwtVerify(token, key, checks(symmetric, now))).payload
+    if (keys !== undefined) return (await jwtVerify(token, keys(clock), checks(asymmetric, now))).payload
     return undefined
   }
 
@@ -86,7 +86,8 @@ class KeysFailed extends Error {}
 const makeKeySet = (url: URL) => {
   const remote = createRemoteJWKSet(url, fetching)
   let failed: { readonly error: KeysFailed; readonly until: number } | undefined
-  return (now: () => number): JWTVerifyGetKey => async (header, token) => {
+  return (clock: Clock.Clock): JWTVerifyGetKey => async (header, token) => {
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     if (failed !== undefined && now() < failed.until) throw failed.error
     try {
       return await remote(header, token)

@@ -129,8 +129,11 @@ export const make = Effect.fnUntraced(function*<K extends CacheKey, A, E, R>(
   const holds = (made: Fenced, { contentKey, path, view }: K) =>
     made.fence === view.fence && made.contentKey === contentKey && made.fence.holds(made.token, path)
 
-  const warn = makeSparingWarning()
-  const run = (key: K) => Effect.provideContext(populate(options, key, warn), context)
+  const warnings = {
+    l2: makeSparingWarning("The shared cache could not be used"),
+    coordination: makeSparingWarning("The replicas could not be coordinated")
+  }
+  const run = (key: K) => Effect.provideContext(populate(options, key, warnings), context)
 
   const settle = (id: string, flight: Flight<A, E>, exit: Exit.Exit<Answer<A>, E>) => {
     // By identity: an old run that settles late must neither remove nor answer for a newer one (S3).

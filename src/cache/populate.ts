@@ -1,5 +1,6 @@
 import { Clock, Effect, Fiber, Option, Random } from "effect"
 import { EventLog } from "../coordination/EventLog.ts"
+import type { makeSparingWarning } from "../domain/sparingWarning.ts"
 import type { Answer, CacheKey, Options } from "./CoherentCache.ts"
 
 /**
@@ -23,7 +24,7 @@ const longestPause = 2000
 export const populate = Effect.fn("CoherentCache.populate")(function*<K extends CacheKey, A, E, R>(
   options: Options<K, A, E, R>,
   key: K,
-  warn: (message: string, cause: unknown) => Effect.Effect<void>
+  warnings: Readonly<Record<"l2" | "coordination", ReturnType<typeof makeSparingWarning>>>
 ): Effect.fn.Return<Answer<A>, E, R> {
   const { coordinator, counters } = options
   const { contentKey, path, view } = key
@@ -35,11 +36,11 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
   // Runs of other bytes are no use to this reader: it does not wait for them (S3).
   const coalesceKey = `${options.flow}|${realmUrl}|${path}|${contentKey}`
 
-  const lost = <B>(otherwise: B, what = "The shared cache could not be used") => (cause: unknown) =>
+  const lost = <B>(otherwise: B, what: keyof typeof warnings = "l2") => (cause: unknown) =>
     Effect.as(
       Effect.andThen(
         Effect.sync(() => counters.l2Errors++),
-        warn(`${what} for ${path} in ${realmUrl}`, cause)
+        warnings[what](`${path} in ${realmUrl}`, cause)
       ),
       otherwise
     )
@@ -95,7 +96,7 @@ export const populate = Effect.fn("CoherentCache.populate")(function*<K extends 
     // Listening starts before the try: a winner that ends in between is heard.
     const pause = Math.min(yield* Random.nextIntBetween(shortestPause, longestPause), deadline - now)
     const ended = yield* Effect.forkChild(coordinator.waitForKey(coalesceKey, pause), { startImmediately: true })
-    const won = yield* Effect.catch(elected, lost("uncoordinated" as const, "The replicas could not be coordinated"))
+    const won = yield* Effect.catch(elected, lost("uncoordinated" as const, "coordination"))
     if (won === "uncoordinated") break
     if (Option.isSome(won)) {
       const answer = yield* Effect.fromResult(won.value)

@@ -117,7 +117,7 @@ const open = Effect.fnUntraced(function*(config: PgConnection.Config, member: Re
     )
   }
 
-  // Less than half of the lease: a black hole is noticed long before the lease ends, and PostgreSQL may be slow.
+  // A black hole is noticed long before a usual lease ends; and PostgreSQL may be slow for a moment.
   const patience = Math.max(600, member.leaseMillis * 0.4)
   const query = (statement: string, parameters: ReadonlyArray<unknown> = []) =>
     Effect.mapError(askSession(pin.query(statement, parameters), patience), lost)

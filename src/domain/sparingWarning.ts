@@ -3,22 +3,24 @@ import { Clock, Effect } from "effect"
 const intervalMillis = 1_000
 
 /**
- * A warning of what fails for thousands at once when it fails: written once a second at most, and the next one says how many
- * were left out.
+ * A warning of what fails for thousands at once when it fails: written once a second at most. The next one says how many like it
+ * were left out, and since when.
  */
-export const makeSparingWarning = () => {
+export const makeSparingWarning = (what: string) => {
   let silentUntil = -Infinity
   let leftOut = 0
-  return (message: string, cause: unknown): Effect.Effect<void> =>
+  let since = 0
+  return (whom: string, cause: unknown): Effect.Effect<void> =>
     Clock.clockWith((clock) => {
       const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
       if (now < silentUntil) {
         leftOut++
         return Effect.void
       }
+      const before = leftOut === 0 ? "" : ` (and ${leftOut} more times since ${new Date(since).toISOString()})`
       silentUntil = now + intervalMillis
-      const before = leftOut === 0 ? "" : ` (and ${leftOut} more like it before)`
       leftOut = 0
-      return Effect.logWarning(message + before, cause)
+      since = clock.currentTimeMillisUnsafe()
+      return Effect.logWarning(`${what} for ${whom}${before}`, cause)
     })
 }

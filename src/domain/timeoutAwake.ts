@@ -8,11 +8,12 @@ export interface Patience {
 
 /**
  * After a process stood still (its host was busy, or its event loop), its timers come before the answers that arrived
- * meanwhile. A patience is spent in so many parts; a part in which the process stood still does not count, nor as many of these.
+ * meanwhile. A patience is spent in so many parts; a part in which the process stood still does not count, nor as many of these:
+ * it takes twice its time at most. Stops that are too short to be told from a busy machine count.
  */
 const parts = 4
 
-/** Later than this, in milliseconds, no timer is on a machine that runs. */
+/** A timer that is later than this, in milliseconds, tells of a stop. */
 const tolerance = 50
 
 export const makePatience = (duration: Duration.Input): Effect.Effect<Patience> =>
@@ -20,7 +21,6 @@ export const makePatience = (duration: Duration.Input): Effect.Effect<Patience> 
     Effect.sync(() => {
       const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
       const whole = Duration.toMillis(duration)
-      const late = Math.max(whole / parts / 4, tolerance)
       let left = whole
       let stops = 0
       const spendPart = Effect.suspend(() => {
@@ -28,12 +28,14 @@ export const makePatience = (duration: Duration.Input): Effect.Effect<Patience> 
         const part = Math.min(whole / parts, left)
         const account = () => {
           const took = now() - from
-          if (took <= part + late || ++stops > parts) left -= took
+          if (took <= part + tolerance || ++stops > parts) left -= took
         }
         return Effect.ensuring(Effect.sleep(part), Effect.sync(account))
       })
       // A timer may fire early, by less than a millisecond; floating point leaves less than a microsecond.
-      return { spend: Effect.whileLoop({ while: () => left > 0.001, body: () => spendPart, step: () => {} }) }
+      const spendAll = Effect.whileLoop({ while: () => left > 0.001, body: () => spendPart, step: () => {} })
+      // What came while the last part was late is read before it is too late.
+      return { spend: Effect.andThen(spendAll, Effect.yieldNow) }
     })
   )
 

@@ -61,12 +61,12 @@ export class Encodings extends Context.Service<Encodings, {
             })
             : gzip(body)
         )
-      const warn = makeSparingWarning()
+      const warn = makeSparingWarning("The shared cache could not be used")
       const lost = <A>(otherwise: A) => (cause: unknown) =>
         Effect.as(
           Effect.andThen(
             Effect.sync(() => counters.l2Errors++),
-            warn("The shared cache could not be used for a compressed body", cause)
+            warn("a compressed body", cause)
           ),
           otherwise
         )

@@ -39,11 +39,11 @@ export const standbys = `SELECT count(*)::float8 AS standbys,
 
 /**
  * Connections that are not this fleet's: of the whole server, of this role and of this database, and the bounds that hold for
- * the latter; -1 is none. What kind of process another role's is, this role may not see.
+ * the latter; -1 is none. What kind of process another role's is, this role may not see: its parallel workers count as well.
  */
 export const connections = `WITH others AS (
     SELECT usename, datname FROM pg_stat_activity
-    WHERE datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+    WHERE usename IS NOT NULL AND datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
       AND NOT (datname = current_database() AND application_name LIKE 'lockstep %')
   )
   SELECT count(*)::float8 AS of_server,

@@ -8,15 +8,18 @@ import { RenderFailure } from "../../src/reindex/Prerenderer.ts"
 const all = confinements()
 
 /** What each attempt meets, in turn; and which confinements were tried. */
-const scripted = (...outcomes: ReadonlyArray<"starts" | "ends" | "late">) => {
+const scripted = (...outcomes: ReadonlyArray<"starts" | "ends" | "late" | "nowhere">) => {
   const tried: Array<number> = []
   const found = findConfinement((confinement) =>
     Effect.suspend(() => {
       const outcome = outcomes[tried.length]
       tried.push(all.findIndex(({ command }) => command.join() === confinement.command.join()))
-      return outcome === "starts"
-        ? Effect.void
-        : Effect.fail(new NotBegun({ detail: `it is ${outcome}`, late: outcome === "late" }))
+      if (outcome === "starts") return Effect.void
+      return Effect.fail(
+        outcome === "nowhere"
+          ? new RenderFailure({ reason: "unavailable", detail: "it is nowhere" })
+          : new NotBegun({ detail: `it is ${outcome}`, passing: outcome === "late" })
+      )
     })
   )
   return { found, tried }
@@ -28,26 +31,30 @@ it.effect("the strictest confinement that is permitted is found by trying", () =
     assert.deepStrictEqual(yield* strictest.found, all[0])
     assert.deepStrictEqual(strictest.tried, [0])
     if (all.length === 1) return
-    const second = scripted("ends", "starts")
+    const second = scripted("ends", "ends", "starts")
     assert.deepStrictEqual(yield* second.found, all[1])
-    assert.deepStrictEqual(second.tried, [0, 1])
+    assert.deepStrictEqual(second.tried, [0, 0, 1])
   }))
 
-it.effect("one that was late is tried again, and nothing weaker is settled for", () =>
-  Effect.gen(function*() {
-    const once = scripted("late", "starts")
-    assert.deepStrictEqual(yield* once.found, all[0])
-    const twice = scripted("late", "late", "starts")
-    const failure = yield* Effect.flip(twice.found)
-    assert.instanceOf(failure, RenderFailure)
-    assert.strictEqual(failure.reason, "unavailable")
-    assert.include(failure.detail, "it is late")
-    assert.deepStrictEqual(twice.tried, [0, 0])
-  }))
+for (const shortage of ["late", "nowhere"] as const) {
+  it.effect(`one that is ${shortage} is tried again, and nothing weaker is settled for`, () =>
+    Effect.gen(function*() {
+      for (const first of ["ends", shortage] as const) {
+        const once = scripted(first, "starts")
+        assert.deepStrictEqual(yield* once.found, all[0])
+        const twice = scripted(first, shortage, "starts")
+        const failure = yield* Effect.flip(twice.found)
+        assert.instanceOf(failure, RenderFailure)
+        assert.strictEqual(failure.reason, "unavailable")
+        assert.include(failure.detail, `it is ${shortage}`)
+        assert.deepStrictEqual(twice.tried, [0, 0])
+      }
+    }))
+}
 
 it.effect("where none is permitted, the reasons of all are told", () =>
   Effect.gen(function*() {
-    const none = scripted(...all.map(() => "ends" as const))
+    const none = scripted(...all.flatMap(() => ["ends", "ends"] as const))
     const { detail, reason } = yield* Effect.flip(none.found)
     assert.strictEqual(reason, "unavailable")
     assert.strictEqual(detail.split("it is ends").length - 1, all.length)

@@ -185,3 +185,20 @@ it.live(
       }
     }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 60_000 })))
 )
+
+it.live("the time that a rendering has is for all of its modules together", () =>
+  Effect.gen(function*() {
+    const { open } = yield* Prerenderer
+    const renderer = yield* open
+    const at = (index: number) => `http://realm.test/r/${index}`
+    const spinning = (index: number) =>
+      `for (const until = Date.now() + 900; Date.now() < until;);
+        ${index < 6 ? `await import(${JSON.stringify(at(index + 1))})` : ""}
+        export class Person { static isolated() { return "done" } }`
+    const failure = yield* Effect.flip(
+      renderer.render({ ...person, module: at(0) }, (url) =>
+        Effect.succeed({ code: spinning(Number(url.split("/").at(-1))) }))
+    )
+    assert.instanceOf(failure, RenderFailure)
+    assert.strictEqual(failure.reason, "timeout")
+  }).pipe(Effect.scoped, Effect.provide(layerIsolated({ timeoutMillis: 2000 }))))

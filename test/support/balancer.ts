@@ -3,6 +3,9 @@ import * as Http from "node:http"
 
 const checkMillis = 200
 
+/** Longer than a machine stands still: of all replicas that are late at once none would be left. */
+const checkPatience = 15_000
+
 interface Target {
   readonly port: number
   failures: number
@@ -23,10 +26,13 @@ export const makeBalancer = (ports: ReadonlyArray<number>): Effect.Effect<string
     const targets = ports.map((port): Target => ({ port, failures: 2, isUp: false }))
     const check = (target: Target) =>
       Effect.callback<boolean>((resume) => {
-        const asked = Http.get({ port: target.port, path: "/_ready", timeout: 1000, agent: false }, (response) => {
-          response.resume()
-          resume(Effect.succeed(response.statusCode === 200))
-        })
+        const asked = Http.get(
+          { port: target.port, path: "/_ready", timeout: checkPatience, agent: false },
+          (response) => {
+            response.resume()
+            resume(Effect.succeed(response.statusCode === 200))
+          }
+        )
         asked.on("timeout", () => asked.destroy(new Error("timeout")))
         asked.on("error", () => resume(Effect.succeed(false)))
       }).pipe(Effect.map((up) => {

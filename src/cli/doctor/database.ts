@@ -218,14 +218,14 @@ const capacity = (
   { database_limit, of_database, of_role, of_server, role_limit }: typeof Connections.Type,
   members: number
 ): Finding => {
-  const whole = Number(valueOf("max_connections")) - Number(valueOf("superuser_reserved_connections")) -
-    Number(valueOf("reserved_connections") || 0)
+  const reserved = Number(valueOf("superuser_reserved_connections")) + Number(valueOf("reserved_connections") || 0)
+  const server = { name: "max_connections", bound: Number(valueOf("max_connections")), others: of_server + reserved }
   const bounds = [
-    { name: "max_connections", bound: whole, others: of_server },
+    server,
     { name: "the role's CONNECTION LIMIT", bound: role_limit ?? -1, others: of_role },
     { name: "the database's CONNECTION LIMIT", bound: database_limit ?? -1, others: of_database }
   ].filter(({ bound }) => bound >= 0).sort((a, b) => (a.bound - a.others) - (b.bound - b.others))
-  const { bound, name, others } = bounds[0] ?? { name: "max_connections", bound: 0, others: 0 }
+  const { bound, name, others } = bounds[0] ?? server
   const replicas = Math.max(1, members)
   const needed = replicas * perReplica
   const free = bound - others

@@ -9,13 +9,17 @@ import { type LoadModule, type Renderable, RenderFailure, type RenderLimits } fr
 import { type Beginning, FromProcess, type ToProcess } from "./Messages.ts"
 
 /** The process is gone, or says what it should not: what it wrote last tells why. */
-class Ended extends Data.TaggedError("Ended")<{ readonly detail: string; readonly wrote: string }> {}
+class Ended extends Data.TaggedError("Ended")<{
+  readonly detail: string
+  readonly wrote: string
+  readonly code?: string | undefined
+}> {}
 
 /** A rendering that has not begun is not to blame for what became of its process: another one before it is. */
 export class NotBegun extends Data.TaggedError("NotBegun")<{
   readonly detail: string
-  /** It might have, given more time. */
-  readonly late: boolean
+  /** It might have at another time: it was late, or the machine was short of something. */
+  readonly passing: boolean
 }> {
   override get message() {
     return this.detail
@@ -46,6 +50,10 @@ export interface IsolatedProcessOptions {
 }
 
 const startMillis = 10_000
+
+/** Processes, descriptors or memory that the machine was short of. */
+const shortages: ReadonlySet<string> = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"])
+
 const decode = Schema.decodeUnknownResult(FromProcess)
 
 /** Starts the process and waits until it is ready. Closing the scope kills it, whatever it is doing. */
@@ -70,7 +78,8 @@ export const start = Effect.fnUntraced(function*(
     Effect.sync(() => run(options, cwd)),
     (child) => Effect.sync(() => kill(child))
   )
-  const end = (detail: string) => void Queue.failCauseUnsafe(inbox, Cause.fail(new Ended({ detail, wrote })))
+  const end = (detail: string, code?: string) =>
+    void Queue.failCauseUnsafe(inbox, Cause.fail(new Ended({ detail, wrote, code })))
   const expel = (detail: string) => {
     kill(child)
     end(detail)
@@ -93,7 +102,7 @@ export const start = Effect.fnUntraced(function*(
   })
   // Written to a process that has just ended.
   child.stdin?.on("error", () => {})
-  child.once("error", (error) => end(error.message))
+  child.once("error", (error: NodeJS.ErrnoException) => end(error.message, error.code))
   child.once("close", (code, signal) => end(`it ended (${signal ?? `code ${code}`})`))
 
   const tell = (message: Beginning | ToProcess) =>
@@ -116,7 +125,12 @@ export const start = Effect.fnUntraced(function*(
         (message) => expected in message,
         () => new Ended({ detail: "it does not begin well", wrote })
       ),
-      Effect.mapError(({ _tag: tag, detail }) => new NotBegun({ detail, late: tag === "RenderFailure" }))
+      Effect.mapError((failure) =>
+        new NotBegun({
+          detail: failure.detail,
+          passing: failure._tag === "RenderFailure" || shortages.has(failure.code ?? "")
+        })
+      )
     )
 
   const render: IsolatedProcess["render"] = Effect.fnUntraced(function*({ model, module, name }, load) {

@@ -111,7 +111,7 @@ layer(Fleet.layer({ replicas: 1 }), { excludeTestServices: true })("a roll-out",
 
   it.effect(
     "of every replica, under reads, writes and publishes, fails no request behind a balancer that asks /_ready",
-    () => replace(makeBalancer, "3s")
+    () => replace(makeBalancer, "6s")
   )
 
   it.effect.skipIf(!hasHaproxy)(
