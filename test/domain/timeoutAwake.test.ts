@@ -1,8 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { once } from "node:events"
-import { Worker } from "node:worker_threads"
 import { makePatience, timeoutAwake } from "../../src/domain/timeoutAwake.ts"
 import { standStill } from "../support/standStill.ts"
 
@@ -65,40 +63,6 @@ it.live("time in which the process stood still is not spent, whenever that was",
       assert.strictEqual(yield* timeoutAwake(Effect.never, { patience, ...late }), "late")
     }
   }), alone)
-
-it.live("an answer that came during a short stop at the end is taken, too", () =>
-  Effect.gen(function*() {
-    const worker = yield* Effect.acquireRelease(
-      Effect.promise(async () => {
-        const made = new Worker(
-          "const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => setTimeout(() => parentPort.postMessage(1), 360))",
-          { eval: true }
-        )
-        await once(made, "online")
-        return made
-      }),
-      (made) => Effect.promise(() => made.terminate())
-    )
-    const trial = Effect.gen(function*() {
-      const answered = Effect.promise(() => {
-        const heard = once(worker, "message")
-        worker.postMessage(0)
-        return heard
-      })
-      const waiting = yield* Effect.forkChild(
-        timeoutAwake(Effect.as(answered, "in time"), { patience: 400, ...late }),
-        { startImmediately: true }
-      )
-      yield* Effect.sleep(340)
-      // After the loop has read what there is: its timers come next.
-      setImmediate(() => standStill(85))
-      return yield* Fiber.join(waiting)
-    })
-    // A machine that is late by itself may end the time before the stop, or keep the answer: not four times out of four.
-    let inRow = 0
-    for (let trials = 0; inRow < 4 && trials < 40; trials++) inRow = (yield* trial) === "in time" ? inRow + 1 : 0
-    assert.strictEqual(inRow, 4)
-  }).pipe(Effect.scoped), alone)
 
 it.live("a process that does nothing but stand still gives up nevertheless", () =>
   Effect.gen(function*() {
