@@ -7,6 +7,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions
 } from "jose"
+import { monotonicMillis } from "../domain/monotonicMillis.ts"
 import { KeysUnavailable, Unauthenticated } from "./errors.ts"
 
 /** Where tokens of users come from: a secret that is shared with their issuer, or the issuer's published keys. */
@@ -87,7 +88,7 @@ const makeKeySet = (url: URL) => {
   const remote = createRemoteJWKSet(url, fetching)
   let failed: { readonly error: KeysFailed; readonly until: number } | undefined
   return (clock: Clock.Clock): JWTVerifyGetKey => async (header, token) => {
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const now = () => monotonicMillis(clock)
     if (failed !== undefined && now() < failed.until) throw failed.error
     try {
       return await remote(header, token)

@@ -1,6 +1,7 @@
 import { Clock, Context, Deferred, Effect, Exit, Layer, Metric, Option, Result, Schema, type Tracer } from "effect"
 import type { DatabaseError } from "../domain/errors.ts"
 import { invalidationDelay, publishBarrier, timed } from "../domain/Metrics.ts"
+import { monotonicMillis } from "../domain/monotonicMillis.ts"
 import { type Member, ReplicaTable } from "../store/ReplicaTable.ts"
 import { type Change, Generations, type Messages } from "./Generations.ts"
 import { drift, Lease } from "./Lease.ts"
@@ -55,7 +56,7 @@ export class Barrier extends Context.Service<Barrier, {
       const watches = new Map<string, Set<Watch>>()
 
       const clock = yield* Clock.Clock
-      const monotonicNow = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const monotonicNow = () => monotonicMillis(clock)
       const acknowledged = (watch: Watch, bootId: string) => {
         // A member may say so twice: having heard of the change, and having caught up.
         const first = !watch.acked.has(bootId)

@@ -1,5 +1,6 @@
 import { Clock, Context, Deferred, Duration, Effect, Layer, Queue, Schedule, type Scope } from "effect"
 import { leaseAge, leaseHeld, leaseLength, liveGauge } from "../domain/Metrics.ts"
+import { monotonicMillis } from "../domain/monotonicMillis.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type ReplicaRow, ReplicaTable } from "../store/ReplicaTable.ts"
 import { Counters } from "./Counters.ts"
@@ -55,7 +56,7 @@ const make = Effect.fnUntraced(function*(self: ReplicaRow) {
   const granted = Deferred.makeUnsafe<void>()
   const span = self.leaseMillis * (1 - drift)
 
-  const monotonic = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = () => monotonicMillis(clock)
   let until = -Infinity
   // A machine that slept may have a monotonic clock that did not notice: the wall clock must agree.
   let wallUntil = -Infinity

@@ -1,4 +1,5 @@
 import { Clock, Effect } from "effect"
+import { monotonicMillis } from "./monotonicMillis.ts"
 
 const intervalMillis = 1_000
 
@@ -12,7 +13,7 @@ export const makeSparingWarning = (what: string) => {
   let since = 0
   return (whom: string, cause: unknown): Effect.Effect<void> =>
     Clock.clockWith((clock) => {
-      const now = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const now = monotonicMillis(clock)
       if (now < silentUntil) {
         leftOut++
         return Effect.void

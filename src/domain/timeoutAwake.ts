@@ -1,4 +1,5 @@
 import { Clock, Duration, Effect, Option } from "effect"
+import { monotonicMillis } from "./monotonicMillis.ts"
 
 /** Time that may pass until something is given up, less the time in which this process stood still. */
 export interface Patience {
@@ -19,7 +20,7 @@ const tolerance = 50
 export const makePatience = (duration: Duration.Input): Effect.Effect<Patience> =>
   Clock.clockWith((clock) =>
     Effect.sync(() => {
-      const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+      const now = () => monotonicMillis(clock)
       const whole = Duration.toMillis(duration)
       let left = whole
       let stops = 0

@@ -5,6 +5,7 @@ import { Clock, Context, type Duration, Effect, FiberHandle, Layer } from "effec
 import { HttpServerResponse } from "effect/http"
 import { Access, type AccessOptions } from "../access/Access.ts"
 import { Readiness } from "../coordination/Readiness.ts"
+import { monotonicMillis } from "../domain/monotonicMillis.ts"
 import type { RealmUrl } from "../domain/RealmUrl.ts"
 import { type RealmLimits, unlimited } from "../lifecycle/RealmLimits.ts"
 import { bringsCredentials, makeApp } from "./app.ts"
@@ -71,7 +72,7 @@ export const layerHttp = (options: HttpOptions) =>
       const trustProxy = options.trustProxy ?? false
       const rateLimit = options.rateLimit === undefined
         ? undefined
-        : new RateLimit(options.rateLimit, () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+        : new RateLimit(options.rateLimit, () => monotonicMillis(clock))
       const { handle } = yield* makeApp({
         publicUrl: options.publicUrl,
         trustProxy,

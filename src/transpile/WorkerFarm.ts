@@ -1,6 +1,6 @@
 import { Deferred, Duration, Effect, Exit, Latch, Result, type Scope } from "effect"
-import * as FairQueue from "./FairQueue.ts"
 import { timeoutAwake } from "../domain/timeoutAwake.ts"
+import * as FairQueue from "./FairQueue.ts"
 import { FarmFailure, type FarmWorkerOptions } from "./FarmPlace.ts"
 import { startWorker } from "./FarmWorker.ts"
 
